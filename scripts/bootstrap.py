@@ -21,6 +21,12 @@ STAMP = VENV / ".bootstrapped"
 OLDEST_UV = (0, 5, 0)
 """`uv pip sync --require-hashes` and universal lock files work from here on."""
 
+UV_SETTINGS = {
+    "UV_PYTHON_DOWNLOADS": "never",
+    "UV_LINK_MODE": "copy",
+    "UV_COMPILE_BYTECODE": "1",  # three seconds here; without it each first start of each program is slow
+}
+
 NO_INSTALLER = """\
 bootstrap: found no uv, and {python} could not install it; expected uv, pip or venv, and a reachable package index.
 Do next: as root run `apt-get install python3-venv` (or put uv on PATH), then run the same make command again."""
@@ -60,7 +66,7 @@ def install(uv: str, wanted: str) -> int:
     """Makes the environment exactly the lock file's, then adds the project itself, editable."""
     python = VENV / "bin/python"
     STAMP.unlink(missing_ok=True)
-    environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_LINK_MODE": "copy"}
+    environment = {**os.environ, **UV_SETTINGS}
     environment.pop("VIRTUAL_ENV", None)
     into = ["--quiet", "--python", str(python)]
     commands = [
@@ -102,7 +108,15 @@ def find_uv() -> str | None:
     if pip is None:
         return None
     print("bootstrap: installing uv into .tools/uv", flush=True)
-    target = ["--quiet", "--upgrade", "--target", str(TOOLS / "uv"), "--no-deps", "--require-hashes"]
+    target = [
+        "--quiet",
+        "--root-user-action=ignore",
+        "--upgrade",
+        "--target",
+        str(TOOLS / "uv"),
+        "--no-deps",
+        "--require-hashes",
+    ]
     status = subprocess.run(
         [*pip, "install", *target, "-r", str(ROOT / "scripts/uv.lock")], check=False
     ).returncode
