@@ -105,7 +105,7 @@ class StoredSession:
             return self._credentials.personal_token
         if self._is_fresh(self._credentials):
             return self._credentials.access_token
-        return await self._renew_unless(lambda current: self._is_fresh(current))
+        return await self._renew_unless(self._is_fresh)
 
     async def renew(self, refused: str) -> str | None:
         if self._credentials.personal_token:
@@ -175,3 +175,9 @@ def connect(store: CredentialStore | None = None) -> Api:
         raise NotSignedInError(f"no sign-in at {server}", "a sign-in", f"remotegpu login --server {server}")
     tokens: TokenSource = StoredSession(store, stored)
     return Api(server, tokens)
+
+
+def default_server(store: CredentialStore) -> str | None:
+    """Where to sign in when nothing was said: the environment's, else that of the last sign-in."""
+    stored = store.read()
+    return os.environ.get(SERVER_ENV) or (stored.server if stored else None)
