@@ -8,7 +8,7 @@ from remotegpu.protocol.sync import AccountSpec
 
 
 class FakeAccounts:
-    """Keeps names in a dict. ``refuse`` maps a name to the error its creation meets; ``remains`` to what a wipe finds."""
+    """Keeps names in a dict. ``refuse``: name → error of its creation; ``remains``: name → what a wipe finds."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

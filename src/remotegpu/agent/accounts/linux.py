@@ -105,7 +105,9 @@ def _useradd(name: str, home: Path) -> list[str]:
 
 def _run(command: list[str]) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PROGRAM_PATIENCE_S, check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PROGRAM_PATIENCE_S, check=False
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise AccountError(f"`{command[0]}` could not be run: {error}") from error
     if done.returncode != 0:

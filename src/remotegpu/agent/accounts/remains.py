@@ -54,7 +54,9 @@ def delete_files_of(uid: int, name: str) -> list[str]:
 
 def files_of(uid: int) -> list[str]:
     """What ``uid`` still owns in shared places, as paths; IPC objects as ``ipc -m 7``."""
-    return [str(path) for path in _owned_files(uid)] + [f"ipc {option} {ident}" for option, ident in _ipc_of(uid)]
+    return [str(path) for path in _owned_files(uid)] + [
+        f"ipc {option} {ident}" for option, ident in _ipc_of(uid)
+    ]
 
 
 def _owned_files(uid: int) -> list[Path]:
@@ -62,7 +64,9 @@ def _owned_files(uid: int) -> list[Path]:
     found: list[Path] = []
     for root in SHARED_DIRECTORIES:
         for folder, directories, files in os.walk(root, topdown=False, followlinks=False):
-            found += [path for path in (Path(folder, name) for name in files + directories) if _owner(path) == uid]
+            found += [
+                path for path in (Path(folder, name) for name in files + directories) if _owner(path) == uid
+            ]
     return found
 
 
