@@ -107,4 +107,60 @@ class SshCertificate(msgspec.Struct, kw_only=True):
     expires_at: str
 
 
+class Customer(msgspec.Struct, kw_only=True):
+    id: str
+    company_code: str
+    name: str
+
+
+class NewMember(msgspec.Struct, kw_only=True):
+    """``initial_password`` is shown this once."""
+
+    id: str
+    email: str
+    role: str
+    initial_password: str
+
+
+class AllocationStep(msgspec.Struct, kw_only=True):
+    name: str
+    status: str
+    detail: str | None = None
+
+
+class Allocation(msgspec.Struct, kw_only=True):
+    id: str
+    machine_id: str
+    state: str
+    customer_name: str = ""
+    account: str | None = None
+    ends_at: str = ""
+    end_reason: str | None = None
+    steps: list[AllocationStep] = []
+
+
+class AuditEntry(msgspec.Struct, kw_only=True):
+    at: str
+    action: str
+    outcome: str
+    actor_name: str | None = None
+    resource_type: str | None = None
+    resource_id: str | None = None
+
+
+class AuditVerdict(msgspec.Struct, kw_only=True):
+    """``pending``: entries not yet in the hash chain."""
+
+    ok: bool
+    sealed: int
+    pending: int
+    detail: str | None = None
+
+
+class SshKey(msgspec.Struct, kw_only=True):
+    id: str
+    name: str
+    fingerprint: str
+
+
 FINAL_TASK_STATES = frozenset({"succeeded", "failed", "timed_out", "stopped", "cancelled"})

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from remotegpu.cli.client.logs import print_log
 from remotegpu.cli.client.machines import find_machine
-from remotegpu.cli.client.submission import Submission, choose_work, parse_duration, parse_env
+from remotegpu.cli.client.submission import Submission, choose_work, parse_timeout, parse_env
 from remotegpu.cli.credentials import connect
 from remotegpu.cli.output import print_json, print_line, print_note
 from remotegpu.client.api import Api
@@ -58,7 +58,7 @@ async def run(
     env
         NAME=VALUE for its environment; may be repeated.
     timeout
-        Longest run, such as 90s, 5m or 1h30m.
+        Longest run, such as 90s, 15m or 2h.
     retries
         How often to run it again after a failure.
     priority
@@ -81,7 +81,7 @@ async def run(
             command=work.command,
             args=work.args,
             env=parse_env(env),
-            timeout_s=parse_duration(timeout) if timeout else None,
+            timeout_s=parse_timeout(timeout) if timeout else None,
             priority=priority,
             max_retries=retries,
             gpus=gpus,

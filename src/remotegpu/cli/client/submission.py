@@ -1,14 +1,13 @@
 """Turns the options of ``remotegpu run`` into the body of ``POST /tasks``. Decides only; reads the named file."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from remotegpu.client.errors import UsageError
+from remotegpu.kit.durations import parse_duration
 
-DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?")
 USAGE = "remotegpu run --machine M --python train.py | --script job.sh | -- COMMAND ARGS"
 
 
@@ -71,16 +70,15 @@ def read_source(path: Path) -> str:
         raise UsageError(f"{path} is not UTF-8 text", "a text file", "check the path") from error
 
 
-def parse_duration(text: str) -> int:
-    """``90``, ``90s``, ``5m``, ``1h30m``, ``2d`` → seconds."""
-    match = DURATION.fullmatch(text.strip())
-    if not text.strip() or match is None:
-        raise UsageError(f"duration {text!r}", "such as 90s, 5m, 1h30m or 2d", "correct it")
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    total = ((days * 24 + hours) * 60 + minutes) * 60 + seconds
-    if total <= 0:
-        raise UsageError(f"duration {text!r}", "more than zero", "correct it")
-    return total
+def parse_timeout(text: str) -> int:
+    """Seconds, above zero. Raises :class:`UsageError`."""
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise UsageError(f"--timeout: {error}", "such as 90s, 15m or 2h", "correct it") from error
+    if seconds == 0:
+        raise UsageError("--timeout 0", "more than zero", "leave it out for the server's default")
+    return seconds
 
 
 def parse_env(assignments: Sequence[str]) -> dict[str, str]:
