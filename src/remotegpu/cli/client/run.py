@@ -12,7 +12,7 @@ from cyclopts import Parameter
 
 from remotegpu.cli.client.logs import print_log
 from remotegpu.cli.client.machines import find_machine
-from remotegpu.cli.client.submission import Submission, choose_work, parse_timeout, parse_env
+from remotegpu.cli.client.submission import Submission, choose_work, parse_env, parse_timeout
 from remotegpu.cli.credentials import connect
 from remotegpu.cli.output import print_json, print_line, print_note
 from remotegpu.client.api import Api

@@ -15,7 +15,6 @@ from remotegpu.client.terminal import Terminal, open_terminal
 from remotegpu.client.tokens import FixedToken
 from remotegpu.local.demo import machine as operator
 from remotegpu.local.demo import people, training
-from remotegpu.local.demo.administrator import Administrator
 from remotegpu.local.demo.report import Report
 from remotegpu.protocol.streams import CLOSE_ACCESS_ENDED
 
@@ -26,9 +25,10 @@ SHOWN_AUDIT_ENTRIES = 14
 class Journey:
     """One run against one server; ``run`` raises StepFailedError at the first step that fails."""
 
-    def __init__(self, server: str, administrator: Administrator, report: Report) -> None:
+    def __init__(self, server: str, admin_email: str, admin_password: str, report: Report) -> None:
         self._server = server
-        self._administrator = administrator
+        self._admin_email = admin_email
+        self._admin_password = admin_password
         self._report = report
         self._started = datetime.now(UTC)
         self._open = AsyncExitStack()
@@ -50,8 +50,8 @@ class Journey:
 
     async def _admin_signs_in(self) -> Api:
         with self._report.step("administrator signs in") as step:
-            session = await self._administrator.sign_in(self._server)
-            step.detail = self._administrator.email
+            session = await people.sign_in(self._server, self._admin_email, self._admin_password)
+            step.detail = self._admin_email
             return await self._connect(session.access_token)
 
     async def _machine_comes_online(self, admin: Api) -> Machine:

@@ -1,4 +1,4 @@
-"""Who takes part: the administrator, a fresh customer with an owner and a member, and their sign-ins."""
+"""Who takes part: a fresh customer with an owner and a member, and how anybody signs in."""
 
 import secrets
 from dataclasses import dataclass
