@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from cyclopts import App, Group
 
 from remotegpu import __version__
-from remotegpu.client.errors import ClientError
+from remotegpu.client.errors import ClientError, UsageError
 
 USE = Group("Use machines", sort_key=1)
 PLATFORM = Group("Platform on this computer", sort_key=2)
@@ -65,17 +65,53 @@ def build_app() -> App:
 def run(arguments: Sequence[str]) -> int:
     """Runs one command line and returns its exit status."""
     try:
+        refuse_unknown(arguments)
         status = build_app()(arguments, result_action="return_value")
     except ClientError as error:
-        from remotegpu.cli.output import print_error
-
-        print_error(error)
-        return error.exit_code
+        return report(error)
+    except ImportError as error:
+        missing = missing_package(error)
+        if missing is None:
+            raise
+        return report(missing)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         return 141  # the reader of our output has gone (`remotegpu tasks | head`): as a shell counts SIGPIPE
     return status if isinstance(status, int) else 0
+
+
+def refuse_unknown(arguments: Sequence[str]) -> None:
+    """Cyclopts would load every program to suggest a name; the programs may not even be installed."""
+    known = {name for name, *_ in (*COMMANDS, *HIDDEN)}
+    if not arguments or arguments[0].startswith("-") or arguments[0] in known:
+        return
+    from difflib import get_close_matches
+
+    close = get_close_matches(arguments[0], known, n=3)
+    expected = " or ".join(close) if close else "one of the commands that remotegpu --help lists"
+    raise UsageError(f"no command {arguments[0]!r}", expected, "remotegpu --help")
+
+
+def missing_package(error: ImportError) -> ClientError | None:
+    """A package that an extra would bring is not an accident of ours: only the agent may be installed here."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, ModuleNotFoundError):
+        cause = cause.__cause__
+    if cause is None or cause.name is None or cause.name.startswith("remotegpu"):
+        return None
+    return ClientError(
+        f"the Python package {cause.name} is not installed",
+        "the extra this command needs: server, agent, or local for all of it",
+        "pip install 'remotegpu[local]'",
+    )
+
+
+def report(error: ClientError) -> int:
+    from remotegpu.cli.output import print_error
+
+    print_error(error)
+    return error.exit_code
 
 
 def main() -> None:

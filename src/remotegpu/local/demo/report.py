@@ -54,7 +54,7 @@ class Report:
         except Exception as error:
             step.seconds = time.monotonic() - started
             step.detail = str(error) or type(error).__name__
-            self.say(f"  ✗ {name:<{WIDTH}} {step.seconds:6.2f} s  {step.detail}")
+            self.say(f"  ✗ {name:<{WIDTH}} {step.seconds:6.2f} s  {step.detail.splitlines()[0]}")
             raise StepFailedError(step.detail) from error
         step.ok = True
         step.seconds = time.monotonic() - started
