@@ -70,7 +70,8 @@ def _check_marker(layout: Layout, found: list[str]) -> None:
     if not isinstance(version, int) or version > LAYOUT_VERSION:
         raise NewerDataDirError(
             f"{layout.root} was made by RemoteGPU {marker.get('version')} (layout {version}); "
-            f"this is {__version__}, which knows layouts up to {LAYOUT_VERSION}.\nInstall that version or a newer one, or choose another --data-dir."
+            f"this is {__version__}, which knows layouts up to {LAYOUT_VERSION}.\n"
+            "Install that version or a newer one, or choose another --data-dir."
         )
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 ROTATE_BYTES = 8 * 1024 * 1024
@@ -79,18 +79,17 @@ def excerpt(path: Path, lines: int = 12) -> str:
     return "\n".join(f"    {line[:400]}" for line in kept) or "    (its log is empty)"
 
 
-def follow(path: Path, *, wait: Callable[[], None], start: int) -> Iterator[str]:
-    """Text added from byte ``start`` on, for ever; begins anew after a rotation. ``wait`` paces it, or ends it."""
+def follow(path: Path, *, start: int) -> Iterator[str]:
+    """Endless: each step gives the text added since the one before (often none). Begins anew after a rotation."""
     position = start
     while True:
         size = path.stat().st_size if path.exists() else 0
         if size < position:
             position = 0
+        added = b""
         if size > position:
             with path.open("rb") as stream:
                 stream.seek(position)
                 added = stream.read(size - position)
-            position += len(added)
-            yield added.decode(errors="replace")
-        else:
-            wait()
+        position += len(added)
+        yield added.decode(errors="replace")

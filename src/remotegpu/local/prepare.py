@@ -14,6 +14,7 @@ from remotegpu.local import (
     certificates,
     data_dir,
     files,
+    lock,
     objects,
     ports,
     postgres,
@@ -21,6 +22,8 @@ from remotegpu.local import (
     secret_files,
     valkey,
 )
+from remotegpu.local.account import Account
+from remotegpu.local.binaries import Binaries
 from remotegpu.local.errors import DataDirError
 from remotegpu.local.layout import Layout
 from remotegpu.local.plan import Options, Site
@@ -36,16 +39,29 @@ class Tuning:
     max_connections: int = 100
 
 
-def prepare(layout: Layout, options: Options, tuning: Tuning) -> Site:
-    """Check, then make what is missing. Nothing of the platform may run in ``layout`` any more (ports are probed).
+@dataclass(frozen=True)
+class Claim:
+    """A data directory that is ours, and what its services will run with and as."""
 
-    Raises a :class:`~remotegpu.local.errors.LocalError` before anything was changed wherever that is possible.
-    """
+    layout: Layout
+    binaries: Binaries
+    account: Account | None
+
+
+def claim(layout: Layout) -> Claim:
+    """Make or recognise the directory; refuse with a :class:`~remotegpu.local.errors.LocalError` before changing it."""
     found = binaries.find()
     account = accounts.service_account()
     accounts.require_reachable(layout.root, account)
-    data_dir.check_free_space(layout.root)
+    if not lock.is_held(layout.lock):
+        data_dir.check_free_space(layout.root)
     data_dir.open_directory(layout, account)
+    return Claim(layout, found, account)
+
+
+def prepare(claimed: Claim, options: Options, tuning: Tuning) -> Site:
+    """Make what is missing. Nothing of the platform may run in the directory any more: its ports are probed."""
+    layout, found, account = claimed.layout, claimed.binaries, claimed.account
     cluster_exists = data_dir.check_cluster(layout)
     site = Site(
         layout=layout,

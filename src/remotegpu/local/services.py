@@ -16,7 +16,7 @@ from remotegpu.local.errors import ServiceFailedError
 from remotegpu.local.layout import Layout
 from remotegpu.local.plan import Options, ServiceSpec, Site, data_services, server_environment
 from remotegpu.local.postgres import DATABASE
-from remotegpu.local.prepare import Tuning, prepare
+from remotegpu.local.prepare import Tuning, claim, prepare
 from remotegpu.local.processes import Child
 
 _FILE_SUFFIX = "_FILE"
@@ -39,7 +39,7 @@ class Services:
         """
         if self.layout.processes.exists():
             leftovers.take_down(self.layout)
-        site = prepare(self.layout, Options(), self._tuning)
+        site = prepare(claim(self.layout), Options(), self._tuning)
         self._site = site
         specs = data_services(site, os.environ)
         try:

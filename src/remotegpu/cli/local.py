@@ -1,0 +1,222 @@
+"""``up``, ``down``, ``status`` and the services' logs: the platform on this computer.
+
+Exit status beside 0: 1 something failed or is not well, 3 not running, 10 port busy, 11 damaged or foreign data
+directory, 12 made by a newer version, 13 not writable or not enterable, 14 disk full, 15 wheel missing, 16 running
+already.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter, validators
+
+from remotegpu.cli.output import print_json, print_line, print_note, show_bytes
+
+if TYPE_CHECKING:
+    from remotegpu.local.errors import LocalError
+    from remotegpu.local.events import Event
+    from remotegpu.local.platform import Platform
+    from remotegpu.local.view import ServiceView, StatusView
+
+DataDir = Annotated[
+    Path | None, Parameter(help="Where everything is kept (default: the user's data directory).")
+]
+Port = Annotated[
+    int, Parameter(help="The console's port on 127.0.0.1.", validator=validators.Number(gte=1, lte=65_535))
+]
+Json = Annotated[bool, Parameter(negative=(), help="Print one JSON document instead.")]
+ServiceName = Literal["postgres", "valkey", "s3", "server", "worker", "agent", "supervisor", "migrate"]
+
+
+def up(
+    *,
+    data_dir: DataDir = None,
+    port: Port = 8080,
+    detach: Annotated[bool, Parameter(negative=(), help="Go on in the background.")] = False,
+    simulate_gpus: Annotated[int, Parameter(help="Show this many simulated GPUs on this machine.")] = 0,
+    agent: Annotated[bool, Parameter(negative="--no-agent", help="Offer this machine itself.")] = True,
+    isolation: Annotated[
+        Literal["linux", "directory"] | None,
+        Parameter(help="How customers are kept apart here (default: linux as root, else directory)."),
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Start the platform on this computer: PostgreSQL, Valkey, S3, server, worker and agent, all on loopback."""
+    from remotegpu.local.errors import LocalError
+    from remotegpu.local.platform import Platform
+
+    platform = Platform(data_dir, port=port, agent=agent, simulate_gpus=simulate_gpus, isolation=isolation)
+    try:
+        if detach:
+            platform.start(_print_event)
+            return _print_up(platform, as_json=json)
+        platform.run(lambda event: _print_foreground(platform, event, as_json=json))
+    except LocalError as error:
+        return _print_failure(error)
+    return 0
+
+
+def _print_event(event: Event) -> None:
+    """``  1.24 s  postgres ready`` on stderr."""
+    print_note(f"{event.seconds:7.2f} s  {event.service} {event.what}")
+
+
+def _print_foreground(platform: Platform, event: Event, *, as_json: bool) -> None:
+    _print_event(event)
+    if (event.service, event.what) == ("platform", "up"):
+        _print_up(platform, as_json=as_json)
+        if sys.stderr.isatty():
+            print_note("Ctrl-C stops it.")
+
+
+def _print_up(platform: Platform, *, as_json: bool) -> int:
+    view = _view(platform)
+    if as_json:
+        print_json(_as_document(view))
+        return 0
+    print_line(f"RemoteGPU is up at {view.url}")
+    print_line(f"  sign in as {view.admin_email}")
+    if view.admin_password_file:
+        print_line(f"  password in {view.admin_password_file}")
+    return 0
+
+
+def _print_failure(error: LocalError) -> int:
+    print_note(f"remotegpu: {error}")
+    return error.exit_code
+
+
+def down(*, data_dir: DataDir = None) -> int:
+    """Stop the platform on this computer. Its data stays; running tasks of customers go on."""
+    from remotegpu.local.errors import LocalError
+    from remotegpu.local.platform import Platform
+
+    try:
+        stopped = Platform(data_dir).stop(lambda event: print_note(f"  {event.service} {event.what}"))
+    except LocalError as error:
+        return _print_failure(error)
+    print_line("RemoteGPU is down." if stopped else "Nothing was running.")
+    return 0
+
+
+def status(*, data_dir: DataDir = None, json: Json = False) -> int:
+    """Show each process of the platform on this computer: state, pid, uptime, port, memory, last error."""
+    from remotegpu.local.errors import LocalError
+    from remotegpu.local.platform import Platform
+
+    try:
+        view = _view(Platform(data_dir))
+    except LocalError as error:
+        return _print_failure(error)
+    if json:
+        print_json(_as_document(view))
+    else:
+        _print_status(view)
+    return view.exit_code
+
+
+def _view(platform: Platform) -> StatusView:
+    from remotegpu.local.view import look
+
+    return look(platform.layout, platform.require_state())
+
+
+def _as_document(view: StatusView) -> dict[str, object]:
+    from dataclasses import asdict
+
+    return asdict(view)
+
+
+def _print_status(view: StatusView) -> None:
+    from remotegpu.cli.output import print_table
+
+    print_line(
+        f"{view.state}  {view.url}  (data in {view.data_dir}, {show_bytes(view.disk_free_bytes)} free)"
+    )
+    secret = f"first password in {view.admin_password_file}" if view.admin_password_file else "own password"
+    print_line(f"administrator {view.admin_email}, {secret}")
+    for problem in view.problems:
+        print_line(f"! {problem}")
+    columns = ("SERVICE", "STATE", "PID", "UP", "PORT", "MEMORY", "RESTARTS", "LAST ERROR")
+    print_table(columns, [_row(service) for service in view.services], empty="no services")
+
+
+def _row(service: ServiceView) -> list[str]:
+    return [
+        service.name,
+        service.state,
+        str(service.pid or "-"),
+        _show_duration(service.uptime_s),
+        str(service.port or "-"),
+        show_bytes(service.memory_bytes),
+        str(service.restarts),
+        service.last_error or "-",
+    ]
+
+
+def _show_duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return (
+        f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+    )
+
+
+def service_logs(service: str | None, *, data_dir: Path | None = None, follow: bool = False) -> int:
+    """Print a service's log (all of them without a name); ``follow`` goes on until Ctrl-C."""
+    from remotegpu.local.platform import Platform
+
+    layout = Platform(data_dir).layout
+    names = [service] if service else sorted(path.stem for path in layout.logs.glob("*.log"))
+    if not names or not layout.logs.is_dir():
+        print_note(f"remotegpu: there are no logs in {layout.logs}; start the platform with 'remotegpu up'")
+        return 3
+    if follow:
+        return _follow([layout.log(name) for name in names])
+    for name in names:
+        _print_log(layout.log(name), heading=service is None)
+    return 0
+
+
+def _print_log(path: Path, *, heading: bool) -> None:
+    if heading:
+        print_line(f"==> {path.stem} <==")
+    if path.exists():
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 16):
+                sys.stdout.buffer.write(block)
+        sys.stdout.flush()
+
+
+def _follow(paths: list[Path]) -> int:
+    """New text of all logs, each line marked with its service when there are several."""
+    from remotegpu.local import logs
+
+    followers = {path.stem: logs.follow(path, start=max(0, _size(path) - 4096)) for path in paths}
+    try:
+        while True:
+            for name, follower in followers.items():
+                _print_added(name if len(followers) > 1 else "", next(follower))
+            time.sleep(0.2)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _print_added(name: str, text: str) -> None:
+    if not text:
+        return
+    if not name:
+        sys.stdout.write(text)
+    for line in text.splitlines() if name else []:
+        sys.stdout.write(f"{name:>10} | {line}\n")
+    sys.stdout.flush()
