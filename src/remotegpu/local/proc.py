@@ -139,14 +139,31 @@ def listener(port: int) -> str | None:
     """``"pid 123 (nginx)"`` for who listens on a TCP port; None when the kernel does not let us see."""
     inodes = _listening_inodes(port)
     for pid in pids() if inodes else []:
-        try:
-            targets = {str(entry.readlink()) for entry in (_PROC / str(pid) / "fd").iterdir()}
-            name = (_PROC / str(pid) / "comm").read_text(encoding="utf-8", errors="replace").strip()
-        except OSError:
-            continue
-        if targets & inodes:
-            return f"pid {pid} ({name})"
+        if _open_files(pid) & inodes:
+            return f"pid {pid} ({_command_name(pid)})"
     return None
+
+
+def _open_files(pid: int) -> set[str]:
+    """What the process's descriptors point at; empty when it is not ours to see."""
+    found: set[str] = set()
+    try:
+        entries = list((_PROC / str(pid) / "fd").iterdir())
+    except OSError:
+        return found
+    for entry in entries:
+        try:
+            found.add(str(entry.readlink()))
+        except OSError:
+            continue  # closed since it was listed
+    return found
+
+
+def _command_name(pid: int) -> str:
+    try:
+        return (_PROC / str(pid) / "comm").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return "gone by now"
 
 
 def _listening_inodes(port: int) -> set[str]:
