@@ -46,12 +46,18 @@ CREATE TABLE IF NOT EXISTS attempts (
     dropped_at REAL
 ) STRICT;
 CREATE TABLE IF NOT EXISTS accounts (
-    name TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
     allocation_id TEXT NOT NULL,
     phase TEXT NOT NULL CHECK (phase IN ('present', 'absent', 'failed')),
-    detail TEXT NOT NULL DEFAULT ''
+    detail TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (name, allocation_id)
 ) STRICT;
 """
+
+_SELECT = (
+    "SELECT spec, phase, process, started_at, exit, log_offset, log_final, artifacts, report, dropped_at"
+    " FROM attempts"
+)
 
 
 class JournalError(Exception):
@@ -139,22 +145,30 @@ class Journal:
             "phase = 'settled', report = ?", (msgspec.json.encode(report), report.attempt_id), durable=True
         )
 
-    def record_dropped(self, attempt_id: str) -> None:
-        """The server no longer wants to hear of it."""
-        self._update("dropped_at = ?", (self._clock(), attempt_id), durable=True)
+    def record_dropped(self, spec: AttemptSpec) -> None:
+        """The server no longer wants to hear of it. Command and environment, which may hold secrets, go."""
+        bare = msgspec.structs.replace(spec, command="", args=[], env={})
+        self._update(
+            "dropped_at = ?, spec = ?",
+            (self._clock(), msgspec.json.encode(bare), spec.attempt_id),
+            durable=True,
+        )
 
     def revive(self, attempt_id: str) -> None:
         """The server asks again for a forgotten attempt: report its result once more."""
         self._update("dropped_at = NULL", (attempt_id,))
 
     def attempts(self) -> list[AttemptRecord]:
-        """Every attempt, forgotten ones included."""
+        """Every attempt that is not forgotten, oldest first."""
         with self._lock:
-            rows = self._db.execute(
-                "SELECT spec, phase, process, started_at, exit, log_offset, log_final, artifacts, report, dropped_at"
-                " FROM attempts ORDER BY rowid"
-            ).fetchall()
+            rows = self._db.execute(f"{_SELECT} WHERE dropped_at IS NULL ORDER BY rowid").fetchall()
         return [_record(row) for row in rows]
+
+    def find(self, attempt_id: str) -> AttemptRecord | None:
+        """One attempt, forgotten or not."""
+        with self._lock:
+            row = self._db.execute(f"{_SELECT} WHERE attempt_id = ?", (attempt_id,)).fetchone()
+        return _record(row) if row is not None else None
 
     def purge(self) -> int:
         """Delete the rows of attempts forgotten long ago. Returns how many."""
@@ -171,10 +185,10 @@ class Journal:
                 (record.name, record.allocation_id, record.phase, record.detail),
             )
 
-    def forget_account(self, name: str) -> None:
+    def forget_account(self, name: str, allocation_id: str) -> None:
         """Nobody asks about this account any more."""
         with self._writing(durable=True) as db:
-            db.execute("DELETE FROM accounts WHERE name = ?", (name,))
+            db.execute("DELETE FROM accounts WHERE name = ? AND allocation_id = ?", (name, allocation_id))
 
     def accounts(self) -> list[AccountRecord]:
         """Every account with a recorded state."""

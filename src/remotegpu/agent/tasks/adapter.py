@@ -61,3 +61,7 @@ class AttemptRunner(Protocol):
     async def discard(self, attempt_id: str) -> None:
         """Delete everything kept for an ended attempt."""
         ...
+
+    async def sweep(self, keep: set[str]) -> None:
+        """End and delete every attempt not in ``keep``: what an agent left whose journal was lost."""
+        ...

@@ -10,7 +10,9 @@ from remotegpu.agent.accounts import AccountIdentity
 from remotegpu.agent.accounts.adapter import ACCOUNT_ENV
 from remotegpu.protocol.attempts import AttemptSpec
 
-SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SYSTEM_PATH = (
+    "/usr/local/nvidia/bin:/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+)
 ATTEMPT_ID_ENV = "REMOTEGPU_ATTEMPT_ID"
 """Marks every process of an attempt, so that they are found when the process owning them was killed."""
 

@@ -60,3 +60,6 @@ class FakeRunner:
     async def discard(self, attempt_id: str) -> None:
         """Remember that it was asked for."""
         self.discarded.append(attempt_id)
+
+    async def sweep(self, keep: set[str]) -> None:
+        """Nothing is ever left over in memory."""

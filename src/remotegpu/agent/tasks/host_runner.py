@@ -6,17 +6,22 @@ import signal
 import time
 from pathlib import Path
 
+import structlog
+
 from remotegpu.agent.accounts import AccountIdentity, processes
 from remotegpu.agent.tasks import process_identity
 from remotegpu.agent.tasks.adapter import AttemptExit, Started
 from remotegpu.agent.tasks.command import ATTEMPT_ID_ENV, Interpreters, host_spec, program_files
 from remotegpu.agent.tasks.host_launch import HostLauncher, Launched
 from remotegpu.agent.tasks.process_identity import ProcessIdentity
-from remotegpu.agent.tasks.workspace import Workspace
+from remotegpu.agent.tasks.workspace import DRAFT_SUFFIX, Workspace
 from remotegpu.protocol.attempts import AttemptSpec
 
 START_POLL_S = 0.02
+SWEEP_GRACE_S = 5.0
 LOST = "its host process ended without a result (killed, out of memory, or the machine restarted)"
+
+log = structlog.get_logger()
 
 
 class HostRunner:
@@ -77,6 +82,18 @@ class HostRunner:
     async def discard(self, attempt_id: str) -> None:
         """Delete its directory."""
         await asyncio.to_thread(self._workspace(attempt_id).delete)
+
+    async def sweep(self, keep: set[str]) -> None:
+        """Attempts nobody knows: stopped with a short grace, then deleted."""
+        names = os.listdir(self._root) if self._root.exists() else []  # noqa: PTH208 — names only
+        for name in names:
+            if name in keep or name.removesuffix(DRAFT_SUFFIX) in keep:
+                continue
+            if not name.endswith(DRAFT_SUFFIX):
+                log.warning("attempt of an unknown agent is ended", attempt_id=name)
+                await self.stop(name, SWEEP_GRACE_S)
+                await self.wait(name, None)
+            await asyncio.to_thread(Workspace(self._root / name).delete)
 
     def close(self) -> None:
         """Release the process standing by; attempts run on."""

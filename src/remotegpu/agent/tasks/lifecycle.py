@@ -44,6 +44,7 @@ class AttemptLife:
         self.refused = False
         self._with = surroundings
         self._ended = asyncio.Event()
+        self._begun = asyncio.Event()
         self._notes: list[str] = []
         self._offset_noted_at = 0.0
 
@@ -74,6 +75,7 @@ class AttemptLife:
         """Go through all steps that are still to do."""
         if self.record.phase == "starting":
             await self._start()
+        self._begun.set()
         if self.record.phase == "settled":
             return
         shipping = asyncio.create_task(self._ship_log())
@@ -88,9 +90,9 @@ class AttemptLife:
         await self._settle(files)
 
     async def stop(self, grace_s: float) -> None:
-        """End it; a second call can only shorten the grace."""
-        self.stop_grace_s = grace_s if self.stop_grace_s is None else min(grace_s, self.stop_grace_s)
-        await self._with.runner.stop(self.attempt_id, self.stop_grace_s)
+        """End it, as soon as there is something to end."""
+        await self._begun.wait()
+        await self._with.runner.stop(self.attempt_id, grace_s)
 
     async def _start(self) -> None:
         account = await asyncio.to_thread(self._with.account_of, self.record.spec.account)
@@ -168,7 +170,8 @@ class AttemptLife:
     def _give_up(self, why: str) -> None:
         if not self.refused:
             log.warning("server wants nothing more of the attempt", attempt_id=self.attempt_id, detail=why)
-        self.refused = True
+            self.refused = True
+            self._with.news()
 
     async def _settle(self, files: list[ArtifactFile]) -> None:
         ended = self.record.exit

@@ -20,6 +20,8 @@ from remotegpu.agent.tasks.process_identity import ProcessIdentity
 
 T = TypeVar("T")
 
+DRAFT_SUFFIX = ".new"
+
 
 class StartRecord(msgspec.Struct, frozen=True):
     """``started.json``: the command's own pid, and when it began (epoch seconds)."""
@@ -41,7 +43,7 @@ class Workspace:
         """Create the directory with everything the host process reads; nothing when it is there already."""
         if self.path.exists():
             return
-        draft = self.path.with_name(f"{self.path.name}.new")
+        draft = self.path.with_name(self.path.name + DRAFT_SUFFIX)
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(mode=0o711, parents=True)
         draft.chmod(0o711)
