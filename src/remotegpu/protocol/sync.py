@@ -59,6 +59,7 @@ class DesiredState(msgspec.Struct, kw_only=True, frozen=True):
     An attempt missing here that the agent still has is stopped and forgotten; an account in neither list is wiped.
     ``ssh_ca_keys``: OpenSSH public keys of the server's user CA; several during a rotation.
     ``sample_interval_s``: how often to send :class:`HostSample` (short while somebody watches).
+    ``rotate_token``: fetch a new node token now (``POST /api/v1/agent/token``) and use it from then on.
     """
 
     revision: int
@@ -69,6 +70,7 @@ class DesiredState(msgspec.Struct, kw_only=True, frozen=True):
     ssh_ca_keys: list[str] = []
     maintenance: bool = False
     sample_interval_s: float = 15.0
+    rotate_token: bool = False
     lease_s: int = 300
 
 

@@ -15,7 +15,9 @@ def parse(version: str) -> tuple[int, int]:
     """``"1.4"`` → ``(1, 4)``. Raises ``ValueError`` for anything that is not two dotted whole numbers."""
     major, dot, minor = version.partition(".")
     if not dot or not major.isdecimal() or not minor.isdecimal():
-        raise ValueError(f"protocol version is {version!r}, expected MAJOR.MINOR such as {PROTOCOL_VERSION!r}")
+        raise ValueError(
+            f"protocol version is {version!r}, expected MAJOR.MINOR such as {PROTOCOL_VERSION!r}"
+        )
     return int(major), int(minor)
 
 

@@ -1,0 +1,125 @@
+"""``remotegpu server``: run the control plane and look after it."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from remotegpu.kit.environment import SettingsError
+
+app = App(name="server", help="Server, worker, migrations, first administrator.")
+
+USAGE, CONFLICT = 2, 3
+
+
+@app.command
+def run() -> int:
+    """Serve the API and the console until stopped. Settings come from the environment."""
+    from remotegpu.server import serve, settings
+
+    try:
+        serve.run(settings.load())
+    except SettingsError as error:
+        return _complain(str(error))
+    return 0
+
+
+@app.command
+def worker() -> int:
+    """Run the background work until stopped: expiry, retries, sealing the audit trail."""
+    from remotegpu.server import settings
+    from remotegpu.server import worker as program
+
+    try:
+        program.run(settings.load())
+    except SettingsError as error:
+        return _complain(str(error))
+    return 0
+
+
+@app.command
+def migrate() -> int:
+    """Bring the database schema up to this version. Needs DB_OWNER_USER and DB_OWNER_PASSWORD."""
+    from remotegpu.server.migrations import run as migrations
+
+    try:
+        revision = migrations.upgrade()
+    except SettingsError as error:
+        return _complain(str(error))
+    print(f"schema is at {revision}", file=sys.stderr)  # noqa: T201 - a command's own output
+    return 0
+
+
+@app.command
+def bootstrap_admin(*, email: str, json_output: Annotated[bool, Parameter(name="--json")] = False) -> int:
+    """Create the first administrator and print the random password, once.
+
+    Parameters
+    ----------
+    email
+        Address to sign in with.
+    json_output
+        Print JSON.
+    """
+    from remotegpu.server import administration, settings
+    from remotegpu.server.core.errors import ConflictError
+
+    try:
+        password = asyncio.run(administration.bootstrap_admin(settings.load(), email))
+    except SettingsError as error:
+        return _complain(str(error))
+    except ConflictError as error:
+        return _complain(error.detail, CONFLICT)
+    if json_output:
+        print(json.dumps({"email": email, "password": password}))  # noqa: T201 - a command's own output
+    else:
+        print(f"Administrator {email}\nFirst password {password} (must be changed at the first sign-in)")  # noqa: T201 - same
+    return 0
+
+
+@app.command
+def openapi(*, output: Path | None = None) -> int:
+    """Print the OpenAPI document, or write it to a file. Needs no database.
+
+    Parameters
+    ----------
+    output
+        File to write.
+    """
+    from remotegpu.server import administration
+
+    document = administration.openapi_document()
+    if output is None:
+        print(document)  # noqa: T201 - a command's own output
+    else:
+        output.write_text(document + "\n", encoding="utf-8")
+    return 0
+
+
+@app.command
+def audit_verify(*, json_output: Annotated[bool, Parameter(name="--json")] = False) -> int:
+    """Recompute the audit trail's hash chain. Exit status 1 when it does not hold.
+
+    Parameters
+    ----------
+    json_output
+        Print JSON.
+    """
+    from dataclasses import asdict
+
+    from remotegpu.server import administration, settings
+
+    try:
+        report = asyncio.run(administration.verify_audit(settings.load()))
+    except SettingsError as error:
+        return _complain(str(error))
+    print(json.dumps(asdict(report)) if json_output else report.detail)  # noqa: T201 - a command's own output
+    return 0 if report.ok else 1
+
+
+def _complain(message: str, status: int = USAGE) -> int:
+    print(message, file=sys.stderr)  # noqa: T201 - a command's own output
+    return status

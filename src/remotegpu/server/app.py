@@ -1,0 +1,112 @@
+"""The server: wires the domains together into one ASGI application."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from litestar import Litestar, Router
+from litestar.config.response_cache import ResponseCacheConfig
+from litestar.di import Provide
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from remotegpu import __version__
+from remotegpu.server import console, health, refusals, requests
+from remotegpu.server.agents import routes as agents
+from remotegpu.server.agents.authentication import Nodes
+from remotegpu.server.agents.heartbeats import Heartbeats
+from remotegpu.server.agents.sync import Sync
+from remotegpu.server.core import guards, paging
+from remotegpu.server.core.services import Services, open_services, provide_services
+from remotegpu.server.core.signals import customer_access_changed
+from remotegpu.server.core.unit_of_work import provide_tx
+from remotegpu.server.domains.access import connections
+from remotegpu.server.domains.access import routes as access
+from remotegpu.server.domains.access import service as access_service
+from remotegpu.server.domains.access.streams import Streams
+from remotegpu.server.domains.allocations import routes as allocations
+from remotegpu.server.domains.audit import routes as audit
+from remotegpu.server.domains.auth import routes as auth
+from remotegpu.server.domains.auth.middleware import PersonAuthentication
+from remotegpu.server.domains.customers import routes as customers
+from remotegpu.server.domains.machines import routes as machines
+from remotegpu.server.domains.machines import service as machines_service
+from remotegpu.server.domains.monitoring import routes as monitoring
+from remotegpu.server.domains.tasks import routes as tasks
+from remotegpu.server.settings import Settings
+
+MAX_BODY = 2 * 1024 * 1024
+"""Largest body of an ordinary call; artifacts go to the object store directly."""
+
+PEOPLE = [auth, customers, machines, allocations, tasks, access, audit, monitoring]
+
+
+def connect_signals() -> None:
+    """What lower domains announce, and who acts on it. Also done by the worker."""
+    customer_access_changed.connect(machines_service.bump_machines_of)
+    customer_access_changed.connect(access_service.end_sessions_without_right)
+
+
+def api() -> Router:
+    """Everything below ``/api/v1``."""
+    people = Router(
+        "/", route_handlers=[domain.router for domain in PEOPLE], middleware=[PersonAuthentication]
+    )
+    return Router("/api/v1", route_handlers=[people, agents.router])
+
+
+def openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="RemoteGPU",
+        version=__version__,
+        path="/api/v1",
+        render_plugins=[SwaggerRenderPlugin(path="/docs")],
+        security=[{"bearer": []}],
+        components=Components(security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer")}),
+    )
+
+
+@asynccontextmanager
+async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    """Start what runs beside requests, stop it in reverse."""
+    services: Services = app.state["services"]
+    heartbeats: Heartbeats = app.state["heartbeats"]
+    services.hub.start()
+    flushing = asyncio.create_task(heartbeats.run(), name="flush-heartbeats")
+    async with connections.announcing_instance(services):
+        yield
+    flushing.cancel()
+    await asyncio.gather(flushing, return_exceptions=True)
+    await services.close()
+
+
+def create_app(settings: Settings) -> Litestar:
+    """The application for one process."""
+    connect_signals()
+    services = open_services(settings)
+    heartbeats = Heartbeats(services)
+    app = Litestar(
+        route_handlers=[api(), health.health, health.ready, health.metrics, *console.handlers()],
+        dependencies={
+            "services": Provide(provide_services),
+            "tx": Provide(provide_tx),
+            "caller": Provide(guards.provide_caller),
+            "paging": Provide(paging.provide_paging, sync_to_thread=False),
+        },
+        exception_handlers={Exception: refusals.answer},
+        middleware=[requests.request_middleware],
+        lifespan=[lifespan],
+        openapi_config=openapi(),
+        request_max_body_size=MAX_BODY,
+        response_cache_config=ResponseCacheConfig(),
+        logging_config=None,
+    )
+    app.state.update(
+        services=services,
+        heartbeats=heartbeats,
+        nodes=Nodes(services),
+        streams=Streams(),
+        sync=Sync(services, heartbeats),
+    )
+    return app

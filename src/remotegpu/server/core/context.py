@@ -1,0 +1,53 @@
+"""Who is asking, from where, under which request id: known everywhere below a request without passing it along."""
+
+import uuid
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    ADMIN = "admin"
+    OWNER = "customer_owner"
+    MEMBER = "customer_member"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """The signed-in person. ``customer_id`` is None for admins only. ``via``: ``session`` or ``token``."""
+
+    user_id: uuid.UUID
+    email: str
+    display_name: str
+    role: Role
+    customer_id: uuid.UUID | None
+    must_change_password: bool = False
+    via: str = "session"
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role is Role.ADMIN
+
+
+@dataclass
+class RequestContext:
+    """``subject``: what the request is about, told by services for the audit of refusals."""
+
+    request_id: str = ""
+    address: str = ""
+    caller: Caller | None = None
+    machine_id: uuid.UUID | None = None
+    extra: dict[str, str] = field(default_factory=dict)
+
+
+_current: ContextVar[RequestContext | None] = ContextVar("remotegpu_request", default=None)
+
+
+def current() -> RequestContext:
+    """The context of this request, or an empty one in jobs and at start."""
+    return _current.get() or RequestContext()
+
+
+def enter(context: RequestContext) -> None:
+    """Make ``context`` the one of the running request."""
+    _current.set(context)

@@ -1,0 +1,138 @@
+"""Wake-ups and events between requests and between server instances.
+
+Delivery is best effort on purpose: everything that listens re-reads the database when woken, and re-reads it anyway
+after a while. A lost message costs one poll, never a lost fact. Local listeners are served at once; other instances
+hear through one Redis channel.
+"""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from remotegpu.server.core.database import after_commit
+
+CHANNEL = "remotegpu:hub"
+QUEUE_LIMIT = 256
+RECONNECT_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+class Message(msgspec.Struct, kw_only=True, frozen=True):
+    """``topic`` and ``key`` select listeners. ``customer_ids``: who may see it; None means admins only."""
+
+    topic: str
+    key: str
+    customer_ids: list[str] | None = None
+    body: str = ""
+    origin: str = ""
+
+
+Listener = Callable[[Message], None]
+
+
+class Hub:
+    """Publish and listen. One per process."""
+
+    def __init__(self, redis: Redis, instance: str) -> None:
+        self._redis = redis
+        self._instance = instance
+        self._by_key: dict[tuple[str, str], set[Listener]] = defaultdict(set)
+        self._all: set[Listener] = set()
+        self._outbox: asyncio.Queue[Message] = asyncio.Queue(maxsize=10_000)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        self._tasks = [
+            asyncio.create_task(self._send(), name="hub-send"),
+            asyncio.create_task(self._receive(), name="hub-receive"),
+        ]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def publish(self, topic: str, key: str, customer_ids: list[str] | None = None, body: str = "") -> None:
+        """Deliver locally now and hand the message to the other instances. Never blocks, never raises."""
+        message = Message(topic=topic, key=key, customer_ids=customer_ids, body=body, origin=self._instance)
+        self._deliver(message)
+        with contextlib.suppress(asyncio.QueueFull):  # best effort by contract: listeners poll as well
+            self._outbox.put_nowait(message)
+
+    @contextlib.contextmanager
+    def listening(self, topic: str, key: str, listener: Listener):
+        """Call ``listener`` for every message of ``topic`` and ``key`` while the context is open."""
+        listeners = self._by_key[topic, key]
+        listeners.add(listener)
+        try:
+            yield
+        finally:
+            listeners.discard(listener)
+            if not listeners:
+                self._by_key.pop((topic, key), None)
+
+    async def messages(self) -> AsyncIterator[Message | None]:
+        """Every message from now on; None when this listener was too slow and must start over."""
+        queue: asyncio.Queue[Message | None] = asyncio.Queue(maxsize=QUEUE_LIMIT)
+
+        def enqueue(message: Message) -> None:
+            if not queue.full():
+                queue.put_nowait(message)
+
+        self._all.add(enqueue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self._all.discard(enqueue)
+
+    def _deliver(self, message: Message) -> None:
+        for listener in [*self._by_key.get((message.topic, message.key), ()), *self._all]:
+            listener(message)
+
+    async def _send(self) -> None:
+        while True:
+            message = await self._outbox.get()
+            batch = [message]
+            while not self._outbox.empty() and len(batch) < 100:
+                batch.append(self._outbox.get_nowait())
+            try:
+                await self._redis.publish(CHANNEL, msgspec.json.encode(batch))
+            except (RedisError, OSError) as error:
+                log.warning("wake-up not sent to other instances", error=str(error), messages=len(batch))
+                await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _receive(self) -> None:
+        decoder = msgspec.json.Decoder(list[Message])
+        while True:
+            try:
+                async with self._redis.pubsub() as pubsub:
+                    await pubsub.subscribe(CHANNEL)
+                    async for item in pubsub.listen():
+                        if item["type"] == "message":
+                            self._receive_batch(decoder.decode(item["data"]))
+            except (RedisError, OSError) as error:
+                log.warning("wake-ups from other instances interrupted", error=str(error))
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    def _receive_batch(self, messages: list[Message]) -> None:
+        for message in messages:
+            if message.origin != self._instance:
+                self._deliver(message)
+
+
+def announce(
+    tx: AsyncSession, topic: str, key: object, customer_ids: list[str] | None = None, body: str = ""
+) -> None:
+    """Publish once ``tx`` has committed. ``customer_ids``: who besides admins may see it."""
+    hub = tx.info["hub"]
+    assert isinstance(hub, Hub)
+    after_commit(tx, lambda: hub.publish(topic, str(key), customer_ids, body))

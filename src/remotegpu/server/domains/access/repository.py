@@ -1,0 +1,47 @@
+"""Reading sessions, filtered by who asks."""
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from remotegpu.server.core.context import Caller
+from remotegpu.server.domains.access.models import AccessSession
+from remotegpu.server.domains.auth.models import User
+from remotegpu.server.domains.machines.models import Machine
+
+OPEN = ("connecting", "active")
+
+
+def sessions(caller: Caller) -> Select[Any]:  # Any: row of AccessSession and two names
+    """Rows of (AccessSession, user name, machine name) that ``caller`` may see; a member sees the own ones."""
+    query = (
+        select(AccessSession, User.display_name, Machine.name)
+        .join(User, User.id == AccessSession.user_id)
+        .join(Machine, Machine.id == AccessSession.machine_id)
+    )
+    if caller.is_admin:
+        return query
+    query = query.where(AccessSession.customer_id == caller.customer_id)
+    return query if caller.role == "customer_owner" else query.where(AccessSession.user_id == caller.user_id)
+
+
+async def waiting_streams(tx: AsyncSession, machine_id: uuid.UUID, since: datetime) -> list[AccessSession]:
+    """Sessions whose stream the agent has still to dial."""
+    query = select(AccessSession).where(
+        AccessSession.machine_id == machine_id,
+        AccessSession.state == "connecting",
+        AccessSession.ending == "",
+        AccessSession.started_at > since,
+    )
+    return list(await tx.scalars(query.order_by(AccessSession.id)))
+
+
+async def endings(tx: AsyncSession, session_ids: list[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Which of these sessions were told to end, and why."""
+    query = select(AccessSession.id, AccessSession.ending).where(
+        AccessSession.id.in_(session_ids), AccessSession.ending != ""
+    )
+    return {session_id: reason for session_id, reason in (await tx.execute(query)).all()}

@@ -1,0 +1,153 @@
+"""Sessions: opening, activating, ending. A session's state changes in one function."""
+
+import uuid
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from remotegpu.kit.clock import utc_now
+from remotegpu.kit.ids import uuid7
+from remotegpu.server.core.context import Caller
+from remotegpu.server.core.errors import ConflictError
+from remotegpu.server.core.hub import announce
+from remotegpu.server.domains.access import repository
+from remotegpu.server.domains.access.models import AccessSession
+from remotegpu.server.domains.access.schemas import SessionView
+from remotegpu.server.domains.allocations import repository as leases
+from remotegpu.server.domains.allocations import service as allocations
+from remotegpu.server.domains.allocations.models import Allocation
+from remotegpu.server.domains.audit import service as audit
+from remotegpu.server.domains.machines import service as machines
+from remotegpu.server.domains.machines.models import Machine
+
+CLOSE_TOPIC = "session-end"
+"""Hub topic that tells the instance holding a session to close it."""
+
+
+def view(row: tuple[AccessSession, str, str]) -> SessionView:
+    session, user_name, machine_name = row
+    same = {
+        name: getattr(session, name)
+        for name in SessionView.__struct_fields__
+        if name not in {"user_name", "machine_name"}
+    }
+    return SessionView(**same, user_name=user_name, machine_name=machine_name)
+
+
+async def open_session(
+    tx: AsyncSession, caller: Caller, machine_id: uuid.UUID, *, protocol: str, instance: str, address: str
+) -> tuple[AccessSession, Allocation]:
+    """A connecting session on a machine leased to the caller; the machine's agent is woken to dial its stream."""
+    allocation = await leases.usable(tx, caller, machine_id)
+    machine = await tx.get(Machine, machine_id)
+    assert machine is not None
+    if not machine.reachable:
+        raise ConflictError(
+            f"{machine.name} is unreachable; its tasks go on, access returns with it",
+            code="machine_unreachable",
+        )
+    session = AccessSession(
+        id=uuid7(),
+        protocol=protocol,
+        state="connecting",
+        machine_id=machine_id,
+        allocation_id=allocation.id,
+        customer_id=allocation.customer_id,
+        user_id=caller.user_id,
+        instance=instance,
+        remote_address=address,
+        started_at=utc_now(),
+    )
+    tx.add(session)
+    audit.record(
+        tx,
+        "session.open",
+        "session",
+        session.id,
+        customer_id=session.customer_id,
+        detail={"protocol": protocol, "machine_id": str(machine_id), "machine": machine.name},
+    )
+    await tx.flush()
+    await machines.bump(tx, machine_id)
+    _announce(tx, session)
+    return session, allocation
+
+
+async def set_state(
+    tx: AsyncSession,
+    session_id: uuid.UUID,
+    wanted: str,
+    *,
+    reason: str = "",
+    bytes_in: int = 0,
+    bytes_out: int = 0,
+) -> bool:
+    """The one place where a session changes its state. A closed one stays closed. Returns whether it changed."""
+    session = await tx.get(AccessSession, session_id, with_for_update=True, populate_existing=True)
+    if session is None or session.state not in repository.OPEN or (wanted == "active" and session.ending):
+        return False
+    session.state = wanted
+    if wanted != "active":
+        session.ended_at, session.end_reason = utc_now(), reason[:500]
+        session.bytes_in, session.bytes_out = bytes_in, bytes_out
+        audit.record(
+            tx,
+            f"session.{wanted}",
+            "session",
+            session.id,
+            customer_id=session.customer_id,
+            detail={"reason": reason[:500], "bytes_in": bytes_in, "bytes_out": bytes_out},
+        )
+    _announce(tx, session)
+    await tx.flush()
+    return True
+
+
+@allocations.on_end
+async def end_sessions_of(tx: AsyncSession, allocation: Allocation, reason: str) -> None:
+    """A lease has ended: every open session on it is told to close."""
+    await _end(tx, AccessSession.allocation_id == allocation.id, f"the lease has ended: {reason}")
+
+
+async def end_sessions_of_user(tx: AsyncSession, user_id: uuid.UUID, reason: str) -> None:
+    """A person was switched off: every open session of theirs is told to close."""
+    await _end(tx, AccessSession.user_id == user_id, reason)
+
+
+async def end_sessions_without_right(tx: AsyncSession, customer_id: uuid.UUID) -> None:
+    """Members of a customer changed: close what disabled people, or all people of a suspended customer, have open."""
+    from remotegpu.server.domains.auth.models import User  # noqa: PLC0415
+    from remotegpu.server.domains.customers.models import Customer  # noqa: PLC0415
+
+    suspended = await tx.scalar(select(Customer.status).where(Customer.id == customer_id)) != "active"
+    people = select(User.id).where(User.customer_id == customer_id)
+    if not suspended:
+        people = people.where(User.disabled.is_(True))
+    for user_id in await tx.scalars(people):
+        await end_sessions_of_user(tx, user_id, "the account was switched off")
+
+
+async def _end(tx: AsyncSession, which: object, reason: str) -> None:
+    told = await tx.scalars(
+        update(AccessSession)
+        .where(which, AccessSession.state.in_(repository.OPEN))  # pyright: ignore[reportArgumentType] - a column expression
+        .values(ending=reason)
+        .returning(AccessSession.id)
+    )
+    for session_id in told:
+        announce(tx, CLOSE_TOPIC, session_id, body=reason)
+
+
+async def lose_sessions_of_dead_instances(tx: AsyncSession, alive: set[str]) -> list[uuid.UUID]:
+    """Sessions whose server process is gone are lost. Returns the machines concerned."""
+    query = select(AccessSession.id, AccessSession.machine_id).where(
+        AccessSession.state.in_(repository.OPEN), AccessSession.instance.not_in(alive)
+    )
+    lost = (await tx.execute(query)).all()
+    for session_id, _ in lost:
+        await set_state(tx, session_id, "lost", reason="the server process that held it is gone")
+    return [machine_id for _, machine_id in lost]
+
+
+def _announce(tx: AsyncSession, session: AccessSession) -> None:
+    announce(tx, "sessions", session.id, [str(session.customer_id)])

@@ -1,0 +1,155 @@
+"""The browser's terminal: this process is an SSH client of the agent, over a stream, with a throw-away certificate."""
+
+import asyncio
+import contextlib
+import socket as sockets
+from dataclasses import dataclass
+from typing import Literal
+
+import asyncssh
+import msgspec
+from litestar.exceptions import WebSocketDisconnect
+
+from remotegpu.protocol.streams import FRAME_BYTES, SHELL_ENV
+from remotegpu.server.domains.access import streams
+from remotegpu.server.domains.access.streams import Socket, Traffic
+
+HANDSHAKE_SECONDS = 10
+
+
+class Resize(msgspec.Struct, tag_field="type", tag="resize", forbid_unknown_fields=True):
+    """The browser's terminal has another size, in character cells."""
+
+    cols: int
+    rows: int
+
+
+class Control(msgspec.Struct, omit_defaults=True):
+    """What the server tells the browser's terminal besides output."""
+
+    type: Literal["ready", "exit", "closed"]
+    session_id: str = ""
+    shell: str = ""
+    code: int | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shell:
+    """Which account, whose certificate, which persistent shell, how large."""
+
+    account: str
+    host_key: str
+    key: asyncssh.SSHKey
+    certificate: asyncssh.SSHCertificate
+    shell: str
+    cols: int
+    rows: int
+
+
+async def run(person: Socket, agent: Socket, shell: Shell, session_id: str, traffic: Traffic) -> str:
+    """Serve one terminal until the shell, the person or the machine ends it. Returns why."""
+    ours, theirs = sockets.socketpair()
+    pump = asyncio.create_task(_pump(agent, theirs))
+    try:
+        connection = await _connect(ours, shell)
+        async with connection:
+            process = await connection.create_process(
+                term_type="xterm-256color",
+                term_size=(shell.cols, shell.rows),
+                env={SHELL_ENV: shell.shell},
+                encoding=None,
+            )
+            await send_control(person, Control(type="ready", session_id=session_id, shell=shell.shell))
+            return await streams.first_of(
+                _outwards(process, person, traffic), _inwards(process, person, traffic)
+            )
+    except (asyncssh.Error, OSError, TimeoutError) as error:
+        return f"the machine's SSH server refused: {error}"
+    finally:
+        pump.cancel()
+        await asyncio.gather(pump, return_exceptions=True)
+        theirs.close()
+
+
+async def _connect(sock: sockets.socket, shell: Shell) -> asyncssh.SSHClientConnection:
+    host_key = asyncssh.import_public_key(shell.host_key)
+    async with asyncio.timeout(HANDSHAKE_SECONDS):
+        return await asyncssh.connect(
+            sock=sock,
+            username=shell.account,
+            client_keys=[(shell.key, shell.certificate)],
+            known_hosts=([host_key], [], []),
+            agent_path=None,
+            config=None,
+            compression_algs=None,
+        )
+
+
+async def _pump(agent: Socket, sock: sockets.socket) -> str:
+    """Copy between the agent's WebSocket and a local socket that speaks to the SSH client."""
+    reader, writer = await asyncio.open_connection(sock=sock, limit=FRAME_BYTES)
+
+    async def to_agent() -> str:
+        while body := await reader.read(FRAME_BYTES):
+            if not await streams.send(agent, body):
+                break
+        return "closed"
+
+    async def from_agent() -> str:
+        while (body := await streams.receive(agent)) is not None:
+            writer.write(body)
+            await writer.drain()
+        return "closed"
+
+    try:
+        return await streams.first_of(to_agent(), from_agent())
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):  # the other end may have closed first
+            await writer.wait_closed()
+
+
+async def _outwards(process: asyncssh.SSHClientProcess[bytes], person: Socket, traffic: Traffic) -> str:
+    while body := await process.stdout.read(FRAME_BYTES):
+        traffic.bytes_out += len(body)
+        if not await streams.send(person, body):
+            return "closed by the user"
+    status = process.exit_status
+    if status is None:
+        return "the machine closed the connection"
+    await send_control(person, Control(type="exit", code=status))
+    return f"the shell ended with code {status}"
+
+
+async def _inwards(process: asyncssh.SSHClientProcess[bytes], person: Socket, traffic: Traffic) -> str:
+    while True:
+        try:
+            message = await person.receive()
+        except (WebSocketDisconnect, RuntimeError):
+            return "closed by the user"
+        if message["type"] == "websocket.disconnect":
+            return "closed by the user"
+        body, control = message.get("bytes"), message.get("text")
+        if body:
+            traffic.bytes_in += len(body)
+            process.stdin.write(body)
+            await process.stdin.drain()
+        elif control:
+            _resize(process, control)
+
+
+def _resize(process: asyncssh.SSHClientProcess[bytes], control: str) -> None:
+    try:
+        size = msgspec.json.decode(control, type=Resize)
+    except msgspec.MsgspecError:
+        return  # an unknown control message of a newer console: not for us
+    process.change_terminal_size(min(max(size.cols, 1), 1000), min(max(size.rows, 1), 1000))
+
+
+async def send_control(person: Socket, control: Control) -> None:
+    """Tell the browser something; it may have left already."""
+    try:
+        await person.send_text(msgspec.json.encode(control).decode())
+    except (WebSocketDisconnect, RuntimeError, OSError):
+        return

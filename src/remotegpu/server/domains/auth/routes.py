@@ -1,0 +1,238 @@
+"""``/auth``: sign-in, sign-out, password, tokens, SSH keys."""
+
+import uuid
+from typing import Annotated
+
+from litestar import Request, Response, Router, delete, get, post
+from litestar.datastructures import Cookie
+from litestar.params import Parameter
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from remotegpu.kit.clock import utc_now
+from remotegpu.server.core import context
+from remotegpu.server.core.context import Caller
+from remotegpu.server.core.errors import NotAuthenticatedError, RemoteGPUError
+from remotegpu.server.core.guards import ANYONE, ANYONE_EVEN_WITH_OLD_PASSWORD, PUBLIC
+from remotegpu.server.core.paging import Page
+from remotegpu.server.core.services import Services
+from remotegpu.server.domains.audit import service as audit
+from remotegpu.server.domains.auth import lockout, refresh, service
+from remotegpu.server.domains.auth.models import AccessToken, SshKey, User
+from remotegpu.server.domains.auth.schemas import (
+    Login,
+    PasswordChange,
+    RefreshRequest,
+    SignedIn,
+    SshKeyCreate,
+    SshKeyView,
+    TokenCreate,
+    TokenCreated,
+    TokenView,
+    UserView,
+)
+
+COOKIE = "rg_refresh"
+COOKIE_PATH = "/api/v1/auth"
+Delivery = Annotated[
+    str | None, Parameter(header="X-Token-Delivery", description="body: refresh token in the body, no cookie")
+]
+AnyRequest = Request[Caller | None, None, object]  # pyright: ignore[reportInvalidTypeArguments]
+
+
+@post("/auth/login", guards=[PUBLIC], status_code=200)
+async def login(
+    tx: AsyncSession, services: Services, data: Login, delivery: Delivery = None
+) -> Response[SignedIn]:
+    """Sign in. Failures are counted and recorded; after five the account locks for a while."""
+    email, address = data.email.lower(), context.current().address
+    await lockout.check(services.redis, email, address)
+    try:
+        user, customer_name = await service.check_credentials(tx, email, data.password)
+    except RemoteGPUError:
+        await lockout.failed(services.redis, email, address)
+        raise
+    await lockout.succeeded(services.redis, email, address)
+    audit.record(tx, "auth.login", "user", user.id, actor_name=user.email, customer_id=user.customer_id)
+    session = await refresh.start(services.redis, user.id, services.settings.refresh_token_seconds)
+    return _signed_in(services, user, customer_name, session, delivery)
+
+
+@post("/auth/refresh", guards=[PUBLIC], status_code=200)
+async def refresh_session(
+    request: AnyRequest,
+    tx: AsyncSession,
+    services: Services,
+    data: RefreshRequest | None = None,
+    delivery: Delivery = None,
+) -> Response[SignedIn]:
+    """Exchange the refresh token for a new pair."""
+    session = await refresh.rotate(
+        services.redis, _refresh_token(request, data), services.settings.refresh_token_seconds
+    )
+    user, customer_name = await service.user_of_session(tx, session.user_id)
+    return _signed_in(services, user, customer_name, session, delivery)
+
+
+@post("/auth/logout", guards=[PUBLIC], status_code=204)
+async def logout(
+    request: AnyRequest, services: Services, data: RefreshRequest | None = None
+) -> Response[None]:
+    """End this session: its refresh and access tokens stop working at once."""
+    token = request.cookies.get(COOKIE) or (data.refresh_token if data else None)
+    if token:
+        await refresh.end(services.redis, token.partition(".")[0])
+    return Response(None, status_code=204, cookies=[_cookie(services, "", 0)])
+
+
+@post("/auth/password", guards=[ANYONE_EVEN_WITH_OLD_PASSWORD], status_code=200)
+async def change_password(
+    tx: AsyncSession, services: Services, caller: Caller, data: PasswordChange, delivery: Delivery = None
+) -> Response[SignedIn]:
+    """Change the own password; every other session of the account ends."""
+    address = context.current().address
+    await lockout.check(services.redis, caller.email, address)
+    try:
+        user, customer_name = await service.change_password(
+            tx, caller, data.current_password, data.new_password
+        )
+    except NotAuthenticatedError:
+        await lockout.failed(services.redis, caller.email, address)
+        raise
+    await refresh.end_all(services.redis, user.id)
+    session = await refresh.start(services.redis, user.id, services.settings.refresh_token_seconds)
+    return _signed_in(services, user, customer_name, session, delivery)
+
+
+@get("/auth/me", guards=[ANYONE_EVEN_WITH_OLD_PASSWORD])
+async def me(tx: AsyncSession, caller: Caller) -> UserView:
+    """The signed-in person."""
+    user, customer_name = await service.user_of_session(tx, caller.user_id)
+    return service.view(user, customer_name)
+
+
+@get("/auth/tokens", guards=[ANYONE])
+async def list_tokens(tx: AsyncSession, caller: Caller) -> Page[TokenView]:
+    """Own personal access tokens, newest first."""
+    rows = await tx.scalars(
+        select(AccessToken).filter_by(user_id=caller.user_id).order_by(AccessToken.id.desc())
+    )
+    items = [_token_view(row) for row in rows]
+    return Page(items=items, total=len(items), page=1, page_size=service.MAX_TOKENS)
+
+
+@post("/auth/tokens", guards=[ANYONE])
+async def create_token(tx: AsyncSession, caller: Caller, data: TokenCreate) -> TokenCreated:
+    """A new token; it is shown this once."""
+    row, secret = await service.create_token(tx, caller, data)
+    return TokenCreated(
+        id=row.id,
+        name=row.name,
+        prefix=row.prefix,
+        expires_at=row.expires_at,
+        created_at=row.created_at,
+        last_used_at=None,
+        token=secret,
+    )
+
+
+@delete("/auth/tokens/{token_id:uuid}", guards=[ANYONE])
+async def delete_token(tx: AsyncSession, caller: Caller, token_id: uuid.UUID) -> None:
+    """Revoke a token at once."""
+    await service.delete_token(tx, caller, token_id)
+
+
+@get("/auth/ssh-keys", guards=[ANYONE])
+async def list_ssh_keys(tx: AsyncSession, caller: Caller) -> Page[SshKeyView]:
+    """Own SSH keys, newest first."""
+    rows = await tx.scalars(select(SshKey).filter_by(user_id=caller.user_id).order_by(SshKey.id.desc()))
+    items = [_ssh_key_view(row) for row in rows]
+    return Page(items=items, total=len(items), page=1, page_size=service.MAX_SSH_KEYS)
+
+
+@post("/auth/ssh-keys", guards=[ANYONE])
+async def add_ssh_key(tx: AsyncSession, caller: Caller, data: SshKeyCreate) -> SshKeyView:
+    """Add a public key; machines leased by the own company accept it within seconds."""
+    row = await service.add_ssh_key(tx, caller, data)
+    return _ssh_key_view(row)
+
+
+@delete("/auth/ssh-keys/{key_id:uuid}", guards=[ANYONE])
+async def delete_ssh_key(tx: AsyncSession, caller: Caller, key_id: uuid.UUID) -> None:
+    """Remove a public key; machines stop accepting it within seconds."""
+    await service.delete_ssh_key(tx, caller, key_id)
+
+
+def _refresh_token(request: AnyRequest, body: RefreshRequest | None) -> str:
+    token = (body.refresh_token if body else None) or request.cookies.get(COOKIE)
+    if not token:
+        raise NotAuthenticatedError("no refresh token was sent; sign in", code="refresh_invalid")
+    return token
+
+
+def _signed_in(
+    services: Services, user: User, customer_name: str | None, session: refresh.Rotated, delivery: str | None
+) -> Response[SignedIn]:
+    in_body = delivery == "body"
+    body = SignedIn(
+        access_token=services.tokens.issue(user.id, family=session.family, now=utc_now()),
+        expires_in=services.tokens.lifetime,
+        must_change_password=user.must_change_password,
+        user=service.view(user, customer_name),
+        refresh_token=session.token if in_body else None,
+    )
+    cookies = [] if in_body else [_cookie(services, session.token, services.settings.refresh_token_seconds)]
+    return Response(body, status_code=200, cookies=cookies, headers={"Cache-Control": "no-store"})
+
+
+def _cookie(services: Services, value: str, seconds: int) -> Cookie:
+    secure = services.settings.public_url.startswith("https://")
+    return Cookie(
+        COOKIE,
+        value=value,
+        path=COOKIE_PATH,
+        max_age=seconds,
+        httponly=True,
+        secure=secure,
+        samesite="strict",
+    )
+
+
+def _token_view(row: AccessToken) -> TokenView:
+    return TokenView(
+        id=row.id,
+        name=row.name,
+        prefix=row.prefix,
+        expires_at=row.expires_at,
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+    )
+
+
+def _ssh_key_view(row: SshKey) -> SshKeyView:
+    return SshKeyView(
+        id=row.id,
+        name=row.name,
+        public_key=row.public_key,
+        fingerprint=row.fingerprint,
+        created_at=row.created_at,
+    )
+
+
+router = Router(
+    path="/",
+    route_handlers=[
+        login,
+        refresh_session,
+        logout,
+        change_password,
+        me,
+        list_tokens,
+        create_token,
+        delete_token,
+        list_ssh_keys,
+        add_ssh_key,
+        delete_ssh_key,
+    ],
+    tags=["auth"],
+)

@@ -1,0 +1,62 @@
+"""Live figures: the latest and an hour of history per machine, in Redis. Losing them loses a picture, not a fact."""
+
+import uuid
+from collections.abc import Iterable
+
+import msgspec
+from redis.asyncio import Redis
+
+from remotegpu.protocol.inventory import HostSample
+
+LATEST_SECONDS = 180
+HISTORY_SECONDS = 3600
+HISTORY_ITEMS = 720
+"""One hour at one sample in five seconds."""
+MIN_SPACING_SECONDS = 5.0
+WATCH_SECONDS = 30
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(HostSample)
+
+
+async def store(redis: Redis, samples: dict[uuid.UUID, HostSample], in_history: Iterable[uuid.UUID]) -> None:
+    """Write a batch in one round trip. ``in_history``: machines whose last stored point is old enough."""
+    history = set(in_history)
+    async with redis.pipeline(transaction=False) as pipe:
+        for machine_id, sample in samples.items():
+            body = _encoder.encode(sample)
+            pipe.set(f"sample:{machine_id}", body, ex=LATEST_SECONDS)
+            if machine_id in history:
+                pipe.lpush(f"samples:{machine_id}", body)
+                pipe.ltrim(f"samples:{machine_id}", 0, HISTORY_ITEMS - 1)
+                pipe.expire(f"samples:{machine_id}", HISTORY_SECONDS)
+        await pipe.execute()
+
+
+async def latest(redis: Redis, machine_ids: list[uuid.UUID]) -> dict[uuid.UUID, HostSample]:
+    """The latest figures of those machines that have some."""
+    if not machine_ids:
+        return {}
+    bodies = await redis.mget([f"sample:{machine_id}" for machine_id in machine_ids])
+    return {
+        machine_id: _decoder.decode(body)
+        for machine_id, body in zip(machine_ids, bodies, strict=True)
+        if body
+    }
+
+
+async def history(redis: Redis, machine_id: uuid.UUID, since: float, points: int) -> list[HostSample]:
+    """Figures since ``since`` (epoch seconds), oldest first, thinned to about ``points``."""
+    bodies = await redis.lrange(f"samples:{machine_id}", 0, HISTORY_ITEMS - 1)  # pyright: ignore[reportGeneralTypeIssues] - redis-py types it as sync or async
+    items = [sample for sample in map(_decoder.decode, bodies) if sample.taken_at >= since]
+    step = max(1, len(items) // points)
+    return items[::step][::-1]
+
+
+async def watch(redis: Redis, machine_id: uuid.UUID) -> None:
+    """Somebody looks at this machine: sample it often for a while."""
+    await redis.set(f"watch:{machine_id}", "1", ex=WATCH_SECONDS)
+
+
+async def is_watched(redis: Redis, machine_id: uuid.UUID) -> bool:
+    return bool(await redis.exists(f"watch:{machine_id}"))

@@ -1,0 +1,64 @@
+"""``/overview`` and the event stream ``/events``."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+from litestar import Router, get
+from litestar.response import ServerSentEvent, ServerSentEventMessage
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from remotegpu.server.core.context import Caller
+from remotegpu.server.core.guards import ANYONE
+from remotegpu.server.core.hub import Message
+from remotegpu.server.core.services import Services
+from remotegpu.server.domains.monitoring import service
+from remotegpu.server.domains.monitoring.schemas import Change, Overview
+
+TOPICS = {"machines", "allocations", "tasks", "sessions", "customers", "samples"}
+KEEP_ALIVE_SECONDS = 15.0
+
+
+@get("/overview", guards=[ANYONE])
+async def overview(tx: AsyncSession, services: Services, caller: Caller) -> Overview:
+    """Counts for the first page."""
+    return await service.overview(tx, services.redis, caller)
+
+
+@get("/events", guards=[ANYONE])
+async def events(services: Services, caller: Caller) -> ServerSentEvent:
+    """Changes the caller may see, as ``change`` events; a comment every 15 seconds keeps the connection open."""
+    return ServerSentEvent(_changes(services, caller))
+
+
+async def _changes(services: Services, caller: Caller) -> AsyncIterator[ServerSentEventMessage]:
+    yield ServerSentEventMessage(comment="connected")
+    messages = services.hub.messages()
+    pending: asyncio.Task[Message | None] | None = None
+    try:
+        while True:
+            pending = pending or asyncio.ensure_future(anext(messages))
+            done, _ = await asyncio.wait({pending}, timeout=KEEP_ALIVE_SECONDS)
+            if not done:
+                yield ServerSentEventMessage(comment="still here")
+                continue
+            message, pending = pending.result(), None
+            if message is not None and is_visible(message, caller):
+                body = msgspec.json.encode(Change(topic=message.topic, id=message.key)).decode()
+                yield ServerSentEventMessage(event="change", data=body)
+    finally:
+        if pending is not None:
+            pending.cancel()
+        await messages.aclose()  # pyright: ignore[reportAttributeAccessIssue] - an async generator
+
+
+def is_visible(message: Message, caller: Caller) -> bool:
+    """Admins see every public topic; customers what carries their customer's id. Live figures carry none: anybody may ask."""
+    if message.topic not in TOPICS:
+        return False
+    if caller.is_admin or message.topic == "samples":
+        return True
+    return message.customer_ids is not None and str(caller.customer_id) in message.customer_ids
+
+
+router = Router(path="/", route_handlers=[overview, events], tags=["monitoring"])

@@ -1,0 +1,96 @@
+"""Reading tasks, filtered by who asks."""
+
+import uuid
+from typing import Any
+
+from sqlalchemy import Select, and_, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from remotegpu.server.core.context import Caller
+from remotegpu.server.core.errors import NotFoundError
+from remotegpu.server.domains.auth.models import User
+from remotegpu.server.domains.machines.models import Machine
+from remotegpu.server.domains.tasks.models import Artifact, Attempt, Task
+
+OPEN = ("assigned", "running")
+FINAL = ("succeeded", "failed", "timed_out", "stopped", "cancelled")
+
+
+def tasks(caller: Caller | None) -> Select[Any]:  # Any: row of Task, two names and two log facts
+    """Rows of (Task, machine name, submitter name, log bytes, log truncated) that ``caller`` may see."""
+    query = (
+        select(
+            Task,
+            Machine.name,
+            User.display_name,
+            func.coalesce(Attempt.log_stored, 0),
+            func.coalesce(Attempt.log_truncated, False),
+        )
+        .join(Machine, Machine.id == Task.machine_id)
+        .join(User, User.id == Task.submitted_by)
+        .outerjoin(Attempt, and_(Attempt.task_id == Task.id, Attempt.number == Task.attempt))
+    )
+    if caller is not None and not caller.is_admin:
+        query = query.where(Task.customer_id == caller.customer_id)
+    return query
+
+
+async def find(tx: AsyncSession, caller: Caller | None, task_id: uuid.UUID) -> Any:
+    """One row. Raises :class:`NotFoundError`, also for somebody else's."""
+    row = (await tx.execute(tasks(caller).where(Task.id == task_id))).first()
+    if row is None:
+        raise NotFoundError(f"there is no task {task_id}")
+    return row
+
+
+async def queue_of(tx: AsyncSession, machine_id: uuid.UUID, limit: int) -> list[Task]:
+    """Queued tasks of a machine in the order they may start."""
+    query = (
+        select(Task)
+        .where(Task.machine_id == machine_id, Task.state == "queued")
+        .order_by(Task.priority.desc(), Task.queued_at, Task.id)
+        .limit(limit)
+    )
+    return list(await tx.scalars(query))
+
+
+async def open_attempts(tx: AsyncSession, machine_id: uuid.UUID) -> list[Attempt]:
+    query = (
+        select(Attempt).where(Attempt.machine_id == machine_id, Attempt.state.in_(OPEN)).order_by(Attempt.id)
+    )
+    return list(await tx.scalars(query))
+
+
+async def desired_attempts(tx: AsyncSession, machine_id: uuid.UUID) -> list[tuple[Attempt, Task]]:
+    """Open attempts of a machine with their tasks: what the agent should be running."""
+    query = (
+        select(Attempt, Task)
+        .join(Task, Task.id == Attempt.task_id)
+        .where(Attempt.machine_id == machine_id, Attempt.state.in_(OPEN))
+        .order_by(Attempt.id)
+    )
+    return [(attempt, task) for attempt, task in (await tx.execute(query)).all()]
+
+
+async def attempts_of(tx: AsyncSession, task_id: uuid.UUID) -> list[Attempt]:
+    return list(await tx.scalars(select(Attempt).where(Attempt.task_id == task_id).order_by(Attempt.number)))
+
+
+async def artifacts_of(tx: AsyncSession, task_id: uuid.UUID) -> list[Artifact]:
+    """Artifacts of the latest attempt that left some."""
+    query = (
+        select(Artifact)
+        .join(Attempt, Attempt.id == Artifact.attempt_id)
+        .where(Artifact.task_id == task_id)
+        .order_by(Attempt.number.desc(), Artifact.path)
+    )
+    rows = list(await tx.scalars(query))
+    return [row for row in rows if row.attempt_id == rows[0].attempt_id]
+
+
+async def attempt_for_log(tx: AsyncSession, task_id: uuid.UUID, number: int | None) -> Attempt | None:
+    """The wanted attempt, or the latest; None before the first."""
+    query = select(Attempt).where(Attempt.task_id == task_id).order_by(Attempt.number.desc()).limit(1)
+    if number is not None:
+        query = query.where(Attempt.number == number)
+    return await tx.scalar(query.execution_options(populate_existing=True))

@@ -1,0 +1,85 @@
+"""``/health`` (alive), ``/health/ready`` (can serve), ``/metrics``."""
+
+import asyncio
+from collections.abc import Awaitable
+
+import msgspec
+from litestar import Response, get
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from redis.exceptions import RedisError
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from remotegpu import __version__
+from remotegpu.server.core.errors import UnavailableError
+from remotegpu.server.core.guards import PUBLIC
+from remotegpu.server.core.services import Services
+
+CHECK_SECONDS = 3.0
+
+
+class Health(msgspec.Struct, kw_only=True):
+    status: str
+    version: str
+    instance: str
+
+
+class Readiness(msgspec.Struct, kw_only=True):
+    """``checks``: ``ok`` or what is wrong, by part."""
+
+    ready: bool
+    checks: dict[str, str]
+
+
+@get("/health", guards=[PUBLIC], tags=["health"])
+async def health(services: Services) -> Health:
+    """The process lives."""
+    return Health(status="ok", version=__version__, instance=services.settings.instance)
+
+
+@get("/health/ready", guards=[PUBLIC], tags=["health"])
+async def ready(services: Services) -> Response[Readiness]:
+    """The process can serve: database, cache and object store answer."""
+    names = ("database", "redis", "objects")
+    results = await asyncio.gather(_database(services), _redis(services), _objects(services))
+    checks = dict(zip(names, results, strict=True))
+    is_ready = all(result == "ok" for result in results)
+    return Response(Readiness(ready=is_ready, checks=checks), status_code=200 if is_ready else 503)
+
+
+@get("/metrics", guards=[PUBLIC], include_in_schema=False)
+async def metrics() -> Response[bytes]:
+    """Prometheus text format."""
+    return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _database(services: Services) -> str:
+    async def ask() -> None:
+        async with services.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    return await _answer(ask())
+
+
+async def _redis(services: Services) -> str:
+    async def ask() -> None:
+        await services.redis.ping()  # pyright: ignore[reportGeneralTypeIssues] - redis-py types it as sync or async
+
+    return await _answer(ask())
+
+
+async def _objects(services: Services) -> str:
+    async def ask() -> None:
+        await services.objects.size("health/probe")
+
+    return await _answer(ask())
+
+
+async def _answer(question: Awaitable[None]) -> str:
+    try:
+        await asyncio.wait_for(question, CHECK_SECONDS)
+    except (SQLAlchemyError, RedisError, UnavailableError, OSError) as error:
+        return f"does not answer: {type(error).__name__}"
+    except TimeoutError:
+        return f"no answer within {CHECK_SECONDS:g} s"
+    return "ok"

@@ -1,0 +1,98 @@
+"""What happens around every request: request id, caller's address, one log line, metrics, security headers."""
+
+import re
+import time
+import uuid
+
+import structlog
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client import Counter, Histogram
+
+from remotegpu.server.core import context
+from remotegpu.server.core.context import RequestContext
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+SECURITY_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"same-origin"),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; "
+        b"object-src 'none'; base-uri 'self'; frame-ancestors 'none'",
+    ),
+]
+QUIET = {"/health", "/health/ready", "/metrics", "/api/v1/agent/sync"}
+"""Paths whose every call would bury the log; failures of them are logged all the same."""
+
+REQUESTS = Counter("remotegpu_http_requests_total", "HTTP requests", ["method", "route", "status"])
+LATENCY = Histogram(
+    "remotegpu_http_request_duration_seconds",
+    "Time to the last byte; long polls and streams are left out",
+    ["method", "route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+LONG_LIVED = ("/agent/sync", "/agent/streams", "/events", "/log/stream", "/terminal", "/ssh")
+
+log = structlog.get_logger()
+
+
+def request_middleware(app: ASGIApp) -> ASGIApp:
+    """Outermost middleware."""
+
+    async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in {"http", "websocket"}:
+            await app(scope, receive, send)
+            return
+        request = RequestContext(request_id=_request_id(scope), address=_address(scope))
+        context.enter(request)
+        started, status = time.perf_counter(), 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", request.request_id.encode()),
+                    *SECURITY_HEADERS,
+                ]
+            await send(message)
+
+        try:
+            await app(scope, receive, send_with_headers)
+        finally:
+            _observe(scope, status, time.perf_counter() - started)
+
+    return middleware
+
+
+def _request_id(scope: Scope) -> str:
+    """The proxy's request id when it is a sane one, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and REQUEST_ID.fullmatch(value):
+            return value.decode()
+    return f"req-{uuid.uuid4().hex[:16]}"
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _route(scope: Scope) -> str:
+    """The route's template, never the path itself: labels must stay few."""
+    handler = scope.get("route_handler")
+    paths = sorted(handler.paths) if handler is not None else []
+    return paths[0] if paths else "unknown"
+
+
+def _observe(scope: Scope, status: int, seconds: float) -> None:
+    path, method = scope["path"], scope.get("method", "WS")
+    route = _route(scope)
+    REQUESTS.labels(method, route, str(status or "stream")).inc()
+    if not route.endswith(LONG_LIVED):
+        LATENCY.labels(method, route).observe(seconds)
+    if path in QUIET and status < 400:
+        return
+    log.info("request handled", method=method, path=path, status=status, latency_ms=round(seconds * 1000, 1))

@@ -1,0 +1,158 @@
+"""Settings of server and worker, from the environment (names of the deployment plan, section 2.6).
+
+Every secret can also come from a file named by ``NAME_FILE``. There are no default secrets.
+"""
+
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from remotegpu.kit.durations import parse_duration
+from remotegpu.kit.environment import Environment, parse_port
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+JWT_KEY_MIN_CHARACTERS = 32
+"""256 bits of key for HMAC-SHA-256 (RFC 7518 §3.2), when written as at least 32 characters."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseSettings:
+    host: str
+    port: int
+    name: str
+    user: str
+    password: str = field(repr=False)
+    sslmode: str
+    owner_user: str
+    owner_password: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RedisSettings:
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    database: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectSettings:
+    endpoint: str
+    bucket: str
+    region: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    public_endpoint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """``jwt_keys``: the first signs, all verify. ``ssh_ca_key``: OpenSSH private key text of the user CA."""
+
+    database: DatabaseSettings
+    redis: RedisSettings
+    objects: ObjectSettings
+    jwt_keys: tuple[str, ...] = field(repr=False)
+    access_token_seconds: int
+    refresh_token_seconds: int
+    ssh_ca_key: str = field(repr=False)
+    host: str
+    port: int
+    public_url: str
+    log_level: str
+    instance: str
+    lease_seconds: int
+    unreachable_after_seconds: int
+
+
+def load(variables: Mapping[str, str] | None = None) -> Settings:
+    """Read and validate everything. Raises :class:`~remotegpu.kit.environment.SettingsError` with all problems."""
+    env = Environment(os.environ if variables is None else variables)
+    port = env.parsed("SERVER_PORT", "8080", parse_port, 8080)
+    settings = Settings(
+        database=load_database(env),
+        redis=_redis(env),
+        objects=_objects(env),
+        jwt_keys=_jwt_keys(env),
+        access_token_seconds=env.parsed("JWT_ACCESS_EXPIRE", "15m", parse_duration, 900),
+        refresh_token_seconds=env.parsed("JWT_REFRESH_EXPIRE", "7d", parse_duration, 604_800),
+        ssh_ca_key=env.secret("SSH_CA_KEY"),
+        host=env.text("SERVER_HOST", "127.0.0.1"),
+        port=port,
+        public_url=env.text("PUBLIC_URL", f"http://127.0.0.1:{port}").rstrip("/"),
+        log_level=env.parsed("LOG_LEVEL", "info", _one_of(LOG_LEVELS), "info"),
+        instance=env.text("INSTANCE_NAME", f"server-{secrets.token_hex(4)}"),
+        lease_seconds=env.parsed("AGENT_LEASE_SECONDS", "300", parse_duration, 300),
+        unreachable_after_seconds=env.parsed("AGENT_UNREACHABLE_AFTER", "75s", parse_duration, 75),
+    )
+    env.finish()
+    return settings
+
+
+def load_database(env: Environment) -> DatabaseSettings:
+    """The database part alone. The owner role (migrations only) falls back to the application role."""
+    user = env.text("DB_USER", "remotegpu_user")
+    password = env.secret("DB_PASSWORD")
+    owner = env.text("DB_OWNER_USER", user)
+    return DatabaseSettings(
+        host=env.text("DB_HOST"),
+        port=env.parsed("DB_PORT", "5432", parse_port, 5432),
+        name=env.text("DB_NAME", "remotegpu"),
+        user=user,
+        password=password,
+        sslmode=env.parsed("DB_SSLMODE", "verify-full", _one_of(SSL_MODES), "verify-full"),
+        owner_user=owner,
+        owner_password=password if owner == user else env.secret("DB_OWNER_PASSWORD", required=False),
+    )
+
+
+def _redis(env: Environment) -> RedisSettings:
+    address = env.text("REDIS_ADDR")
+    host, _, port = address.rpartition(":")
+    if address and (not host or not port.isdecimal()):
+        env.problems.append(f"REDIS_ADDR: found {address!r}, expected HOST:PORT")
+    return RedisSettings(
+        host=host,
+        port=int(port) if port.isdecimal() else 6379,
+        user=env.text("REDIS_USER", "default"),
+        password=env.secret("REDIS_PASSWORD"),
+        database=env.parsed("REDIS_DB", "0", int, 0),
+    )
+
+
+def _objects(env: Environment) -> ObjectSettings:
+    endpoint = env.text("S3_ENDPOINT").rstrip("/")
+    if endpoint and not endpoint.startswith(("http://", "https://")):
+        env.problems.append(f"S3_ENDPOINT: found {endpoint!r}, expected http://HOST:PORT or https://HOST")
+    return ObjectSettings(
+        endpoint=endpoint,
+        bucket=env.text("S3_BUCKET", "remotegpu"),
+        region=env.text("S3_REGION", "us-east-1"),
+        access_key=env.secret("S3_ACCESS_KEY"),
+        secret_key=env.secret("S3_SECRET_KEY"),
+        public_endpoint=env.text("S3_PUBLIC_ENDPOINT", endpoint or "unset").rstrip("/"),
+    )
+
+
+def _jwt_keys(env: Environment) -> tuple[str, ...]:
+    keys = tuple(
+        key.strip() for key in env.secret("JWT_SECRET").replace(",", "\n").split("\n") if key.strip()
+    )
+    for number, key in enumerate(keys, start=1):
+        if len(key) < JWT_KEY_MIN_CHARACTERS:
+            env.problems.append(
+                f"JWT_SECRET: key {number} has {len(key)} characters, expected at least {JWT_KEY_MIN_CHARACTERS}"
+            )
+    return keys
+
+
+def _one_of(allowed: tuple[str, ...]):
+    def parse(text: str) -> str:
+        if text.lower() not in allowed:
+            raise ValueError(f"found {text!r}, expected one of {', '.join(allowed)}")
+        return text.lower()
+
+    return parse

@@ -1,0 +1,56 @@
+"""The worker: runs the sweeps until it is told to stop. Any number of workers may run; the work is idempotent."""
+
+import asyncio
+import contextlib
+import signal
+
+import structlog
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+from remotegpu.server import sweeps
+from remotegpu.server.app import connect_signals
+from remotegpu.server.core.errors import RemoteGPUError
+from remotegpu.server.core.logging import configure
+from remotegpu.server.core.services import Services, open_services
+from remotegpu.server.settings import Settings
+
+log = structlog.get_logger()
+
+
+async def repeat(services: Services, sweep: sweeps.Sweep) -> None:
+    """Run one sweep for ever. A failure is logged and tried again at the next turn."""
+    while True:
+        try:
+            await sweep.run(services)
+        except (SQLAlchemyError, RedisError, RemoteGPUError, OSError) as error:
+            log.warning("sweep failed, trying again", sweep=sweep.name, error=str(error)[:300])
+        await asyncio.sleep(sweep.every_seconds)
+
+
+async def work(services: Services) -> None:
+    """All sweeps side by side until SIGTERM or SIGINT."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    services.hub.start()
+    running = [asyncio.create_task(repeat(services, sweep), name=sweep.name) for sweep in sweeps.SWEEPS]
+    stopped = asyncio.create_task(stopping.wait())
+    log.info("worker started", sweeps=len(running))
+    await asyncio.wait({stopped, *running}, return_when=asyncio.FIRST_COMPLETED)
+    for task in running:
+        task.cancel()
+    results = await asyncio.gather(*running, return_exceptions=True)
+    await services.close()
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+def run(settings: Settings) -> None:
+    """Entry of ``remotegpu server worker``."""
+    configure(settings.log_level, "worker")
+    connect_signals()
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(work(open_services(settings)))
