@@ -17,7 +17,7 @@ def main() -> int:
         return 0
     try:
         console.install_packages()
-        console.npm("run", "--silent", "fmt")
+        console.npm("run", "--silent", "format")
     except console.BuildError as error:
         sys.exit(f"fmt: {error}")
     return 0

@@ -1,0 +1,53 @@
+"""``make docs``: writes the generated pages; ``--check`` only compares them with what would be written.
+
+Pages that repeat what the code says are made from the code, so that they cannot say something else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from reference import api, command_line, protocol, settings
+from suites import ROOT
+
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/reference/cli.md": command_line.page,
+    "docs/reference/settings.md": settings.page,
+    "docs/reference/agent-protocol.md": protocol.page,
+    "docs/reference/api.md": api.page,
+    "web/openapi.json": api.document,
+}
+
+
+def main(arguments: list[str]) -> int:
+    check = arguments == ["--check"]
+    stale = [name for name, make in PAGES.items() if not is_current(ROOT / name, make(), check=check)]
+    if stale and check:
+        print(f"docs: {', '.join(stale)} differ from the code; do next: make docs, and commit them")
+        return 1
+    if stale:
+        print(f"docs: wrote {', '.join(stale)}")
+    return 0
+
+
+def is_current(path: Path, wanted: str, *, check: bool) -> bool:
+    """Compares; writes unless ``check``, in which case the first differing lines are shown."""
+    found = path.read_text(encoding="utf-8") if path.exists() else ""
+    if found == wanted:
+        return True
+    if check:
+        difference = difflib.unified_diff(
+            found.splitlines(), wanted.splitlines(), path.name, "from the code", n=0
+        )
+        print("\n".join(list(difference)[:20]))
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(wanted, encoding="utf-8")
+    return False
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

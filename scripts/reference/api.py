@@ -1,0 +1,50 @@
+"""``docs/reference/api.md`` and the console's ``web/openapi.json``, both from the server's own OpenAPI document."""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+import sys
+from typing import Any  # Any: an OpenAPI document is free-form JSON
+
+from reference.marks import cell, header
+
+METHODS = ("get", "post", "put", "patch", "delete")
+INTRODUCTION = """\
+# HTTP API
+
+The full description is served at `/api/v1/openapi.json`, with a page to read and try it at `/api/v1/docs`.
+Errors are `application/problem+json` (RFC 9457) with a stable `code`. Lists take `page`, `page_size`, `sort` and `q`
+and answer `{items, total, page, page_size}`. Times are RFC 3339 in UTC. An object of somebody else answers 404.
+
+"""
+
+
+@functools.cache
+def document() -> str:
+    """Indented, keys as the server orders them, so that a change shows as a small difference."""
+    command = [sys.executable, "-m", "remotegpu.cli.main", "server", "openapi"]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return json.dumps(json.loads(output), indent=2, ensure_ascii=False) + "\n"
+
+
+def page() -> str:
+    found: dict[str, Any] = json.loads(document())
+    by_tag: dict[str, list[str]] = {}
+    for path, operations in found["paths"].items():
+        for method in METHODS:
+            if method in operations:
+                row = operation_row(method, path, operations[method])
+                by_tag.setdefault((operations[method].get("tags") or ["other"])[0], []).append(row)
+    text = header("the server's OpenAPI document") + INTRODUCTION
+    for tag in sorted(by_tag):
+        rows = "\n".join(sorted(by_tag[tag]))
+        text += f"## {tag}\n\n| call | what it does | answers |\n|---|---|---|\n{rows}\n\n"
+    return text.rstrip() + "\n"
+
+
+def operation_row(method: str, path: str, operation: dict[str, Any]) -> str:
+    summary = operation.get("description") or operation.get("summary") or ""
+    statuses = ", ".join(sorted(operation.get("responses", {})))
+    return f"| `{method.upper()} {path}` | {cell(summary)} | {statuses} |"

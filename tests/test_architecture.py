@@ -1,0 +1,83 @@
+"""Keeps the tables in ARCHITECTURE.md true: every package stands in one, and imports only what its row allows."""
+
+import re
+from pathlib import Path
+
+import grimp
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TABLE = re.compile(r"<!-- imports: (?P<parent>[\w.]+) -->\n(?P<rows>(?:\|.*\n)+)")
+NAME = re.compile(r"`(\w+)`")
+WIRING = {
+    "remotegpu.server": {"app", "worker", "cli"},
+}
+"""Modules, not packages, that put a program together: they may import everything of it."""
+
+
+def documented() -> dict[str, dict[str, set[str]]]:
+    """``{parent: {package: allowed}}`` as the page has it."""
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    tables: dict[str, dict[str, set[str]]] = {}
+    for match in TABLE.finditer(page):
+        rows = [line.strip().strip("|").split("|") for line in match["rows"].splitlines()[2:]]
+        tables[match["parent"]] = {NAME.findall(row[0])[0]: set(NAME.findall(row[2])) for row in rows}
+    return tables
+
+
+@pytest.fixture(scope="module")
+def graph() -> grimp.ImportGraph:
+    return grimp.build_graph("remotegpu", cache_dir=None)
+
+
+def imports_between_children(graph: grimp.ImportGraph, parent: str) -> dict[str, set[str]]:
+    """``{child: siblings it imports}``, counting everything below each child."""
+    children = {name.removeprefix(f"{parent}.") for name in graph.find_children(parent)}
+    found: dict[str, set[str]] = {child: set() for child in children}
+    for module in graph.modules:
+        if not module.startswith(f"{parent}."):
+            continue
+        child = module.removeprefix(f"{parent}.").split(".")[0]
+        for target in graph.find_modules_directly_imported_by(module):
+            sibling = target.removeprefix(f"{parent}.").split(".")[0]
+            if target.startswith(f"{parent}.") and sibling != child:
+                found[child].add(sibling)
+    return found
+
+
+def test_the_page_has_its_three_tables() -> None:
+    assert set(documented()) == {"remotegpu", "remotegpu.server", "remotegpu.server.domains"}
+
+
+@pytest.mark.parametrize("parent", sorted(documented()))
+def test_table_names_exactly_the_packages_there_are(graph: grimp.ImportGraph, parent: str) -> None:
+    there = {name.removeprefix(f"{parent}.") for name in graph.find_children(parent)}
+    assert set(documented()[parent]) == there - WIRING.get(parent, set())
+
+
+@pytest.mark.parametrize("parent", sorted(documented()))
+def test_no_package_imports_more_than_its_row_allows(graph: grimp.ImportGraph, parent: str) -> None:
+    allowed = documented()[parent]
+    wiring = WIRING.get(parent, set())
+    beyond = {
+        child: sorted(siblings - allowed.get(child, set()))
+        for child, siblings in imports_between_children(graph, parent).items()
+        if child not in wiring and siblings - allowed.get(child, set())
+    }
+    assert beyond == {}, "imports beyond ARCHITECTURE.md: change the code, or the table with its reason"
+
+
+@pytest.mark.parametrize("parent", sorted(documented()))
+def test_allowed_imports_have_no_circle(parent: str) -> None:
+    """A table that allows a circle would allow everything."""
+    remaining = documented()[parent]
+    while remaining:
+        free = {name for name, allowed in remaining.items() if not allowed & set(remaining)}
+        assert free, f"these may import each other in a circle: {sorted(remaining)}"
+        remaining = {name: allowed for name, allowed in remaining.items() if name not in free}
+
+
+def test_pages_that_the_page_links_to_exist() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    missing = [link for link in re.findall(r"\]\((docs/[^)#]+)", page) if not (ROOT / link).exists()]
+    assert missing == []
