@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import time
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -77,3 +78,18 @@ def _is_locked(path: Path) -> bool:
         except BlockingIOError:
             return True
     return False
+
+
+def describe(status: AgentStatus) -> str:
+    """For people: a line per fact."""
+    contact = "connected" if status.connected else status.problem or "not connected"
+    changed = datetime.fromtimestamp(status.connected_changed_at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    lines = [
+        f"agent      {status.version}, {'running' if status.running else 'not running'}",
+        f"server     {status.server_url}: {contact} (since {changed})",
+        f"isolation  {status.isolation}",
+        f"revision   {status.revision}",
+        *(f"attempt    {attempt}" for attempt in status.attempts),
+        *(f"account    {account}" for account in status.accounts),
+    ]
+    return "\n".join(lines)
