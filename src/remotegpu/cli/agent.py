@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -93,10 +93,10 @@ def run(
         return _failed(f"cannot read {error.filename}: {error.strerror}", EXIT_SETTINGS)
     sys.stdout.flush()
     # A program of its own, without this command line and its libraries: the agent stays for months.
-    _replace_with_agent(environ)
+    return _replace_with_agent(environ)
 
 
-def _replace_with_agent(environ: dict[str, str]) -> NoReturn:
+def _replace_with_agent(environ: dict[str, str]) -> int:
     os.execve(sys.executable, [sys.executable, "-m", "remotegpu.agent.main"], environ)  # noqa: S606 — see `run`
 
 
