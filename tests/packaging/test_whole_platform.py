@@ -1,0 +1,83 @@
+"""The wheel alone is enough: no Node, no clone."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import CleanEnvironment
+
+
+def test_wheel_carries_console_example_and_licence(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert "remotegpu/server/console/index.html" in names
+    assert any(name.startswith("remotegpu/server/console/assets/") and name.endswith(".js") for name in names)
+    assert "remotegpu/local/example/train.py" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert not [name for name in names if "node_modules" in name or name.startswith("tests/")]
+
+
+@pytest.fixture(scope="module")
+def computer(install: Callable[[str], CleanEnvironment]) -> CleanEnvironment:
+    return install("local")
+
+
+def test_help_lists_every_program(computer: CleanEnvironment) -> None:
+    done = computer.run("remotegpu", "--help")
+    assert done.returncode == 0, done.stderr
+    for word in ("login", "ssh", "up", "demo", "server", "agent"):
+        assert word in done.stdout
+
+
+@pytest.mark.stack
+def test_up_serves_the_console_from_the_wheel(computer: CleanEnvironment, tmp_path: Path) -> None:
+    port = free_port()
+    data = tmp_path / "data"
+    command = [
+        str(computer.folder / "bin/remotegpu"),
+        "up",
+        "--data-dir",
+        str(data),
+        "--port",
+        str(port),
+        "--json",
+    ]
+    variables = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LANG": "C.UTF-8"}
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, env=variables, stdout=log, stderr=log, cwd=tmp_path, start_new_session=True
+        )
+    try:
+        page = wait_for(f"http://127.0.0.1:{port}/", process)
+        assert b'<div id="app"' in page, (tmp_path / "log").read_text()
+        ready = json.loads(wait_for(f"http://127.0.0.1:{port}/health/ready", process))
+        assert ready
+    finally:
+        os.kill(process.pid, signal.SIGTERM)
+        assert process.wait(60) == 0, (tmp_path / "log").read_text()
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> bytes:
+    deadline = time.monotonic() + 90
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return bytes(answer.read())
+        except OSError:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
