@@ -57,9 +57,9 @@ class Journey:
     async def _machine_comes_online(self, admin: Api) -> Machine:
         with self._report.step("machine is online with its inventory") as step:
             machine = await operator.wait_until_online(admin)
-            mark = "SIMULATED " if machine.simulated else ""
             memory = (machine.memory_bytes or 0) / 2**30
-            gpus = f"{machine.gpu_count} × {mark}{machine.gpu_model}" if machine.gpu_count else "no GPU"
+            gpus = f"{machine.gpu_count} × {machine.gpu_model}" if machine.gpu_count else "no GPU"
+            gpus += " (simulated)" if machine.simulated and "imulated" not in gpus else ""
             step.detail = (
                 f"{machine.name}: {gpus}, {machine.cpu_threads} threads, {memory:.0f} GiB, {machine.os}"
             )
