@@ -1,18 +1,21 @@
 """The server: wires the domains together into one ASGI application."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from litestar import Litestar, Router
+import msgspec
+from litestar import Litestar, Request, Response, Router, get
 from litestar.config.response_cache import ResponseCacheConfig
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
+from litestar.response import Redirect
 
 from remotegpu import __version__
-from remotegpu.server import console, health, refusals, requests
+from remotegpu.server import console, health, refusals
 from remotegpu.server.agents import routes as agents
 from remotegpu.server.agents.authentication import Nodes
 from remotegpu.server.agents.heartbeats import Heartbeats
@@ -60,15 +63,28 @@ def openapi() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="RemoteGPU",
         version=__version__,
-        path="/api/v1",
-        render_plugins=[SwaggerRenderPlugin(path="/docs")],
+        path="/api/v1/schema",
+        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
         security=[{"bearer": []}],
         components=Components(security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer")}),
     )
 
 
+@get("/api/v1/openapi.json", guards=[guards.PUBLIC], include_in_schema=False, sync_to_thread=False)
+def openapi_json(request: Request[None, None, State]) -> Response[bytes]:
+    """The OpenAPI document."""
+    body = msgspec.json.encode(request.app.openapi_schema.to_schema())
+    return Response(body, media_type="application/json")
+
+
+@get("/api/v1/docs", guards=[guards.PUBLIC], include_in_schema=False, sync_to_thread=False)
+def docs_page() -> Redirect:
+    """The reference for people, part of the console's files."""
+    return Redirect("/api-docs/index.html")
+
+
 @asynccontextmanager
-async def lifespan(app: Litestar) -> AsyncIterator[None]:
+async def lifespan(app: Litestar) -> AsyncGenerator[None]:
     """Start what runs beside requests, stop it in reverse."""
     services: Services = app.state["services"]
     heartbeats: Heartbeats = app.state["heartbeats"]
@@ -87,7 +103,15 @@ def create_app(settings: Settings) -> Litestar:
     services = open_services(settings)
     heartbeats = Heartbeats(services)
     app = Litestar(
-        route_handlers=[api(), health.health, health.ready, health.metrics, *console.handlers()],
+        route_handlers=[
+            api(),
+            health.health,
+            health.ready,
+            health.metrics,
+            *console.handlers(),
+            openapi_json,
+            docs_page,
+        ],
         dependencies={
             "services": Provide(provide_services),
             "tx": Provide(provide_tx),
@@ -95,7 +119,6 @@ def create_app(settings: Settings) -> Litestar:
             "paging": Provide(paging.provide_paging, sync_to_thread=False),
         },
         exception_handlers={Exception: refusals.answer},
-        middleware=[requests.request_middleware],
         lifespan=[lifespan],
         openapi_config=openapi(),
         request_max_body_size=MAX_BODY,

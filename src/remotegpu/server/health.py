@@ -40,10 +40,9 @@ async def health(services: Services) -> Health:
 @get("/health/ready", guards=[PUBLIC], tags=["health"])
 async def ready(services: Services) -> Response[Readiness]:
     """The process can serve: database, cache and object store answer."""
-    names = ("database", "redis", "objects")
-    results = await asyncio.gather(_database(services), _redis(services), _objects(services))
-    checks = dict(zip(names, results, strict=True))
-    is_ready = all(result == "ok" for result in results)
+    database, redis, objects = await asyncio.gather(_database(services), _redis(services), _objects(services))
+    checks: dict[str, str] = {"database": database, "redis": redis, "objects": objects}
+    is_ready = all(result == "ok" for result in checks.values())
     return Response(Readiness(ready=is_ready, checks=checks), status_code=200 if is_ready else 503)
 
 
@@ -78,8 +77,8 @@ async def _objects(services: Services) -> str:
 async def _answer(question: Awaitable[None]) -> str:
     try:
         await asyncio.wait_for(question, CHECK_SECONDS)
-    except (SQLAlchemyError, RedisError, UnavailableError, OSError) as error:
-        return f"does not answer: {type(error).__name__}"
     except TimeoutError:
         return f"no answer within {CHECK_SECONDS:g} s"
+    except (SQLAlchemyError, RedisError, UnavailableError, OSError) as error:
+        return f"does not answer: {type(error).__name__}"
     return "ok"

@@ -1,12 +1,15 @@
-"""The one exception handler: translate, record the refusal, answer."""
+"""Errors become answers, and refusals become audit entries before the answer leaves."""
+
+from typing import Any
 
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
+from litestar.types import Scope
+from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from remotegpu.server.core import context, problems
-from remotegpu.server.core.context import Caller
 from remotegpu.server.core.database import transaction
 from remotegpu.server.core.errors import RemoteGPUError
 from remotegpu.server.core.problems import Problem
@@ -18,51 +21,55 @@ ANONYMOUS_PER_MINUTE = 20
 """Refusals of unknown callers recorded per address and minute: a scanner must not fill the audit table."""
 
 log = structlog.get_logger()
-AnyRequest = Request[Caller | None, None, object]  # pyright: ignore[reportInvalidTypeArguments]
 
 
-async def answer(request: AnyRequest, error: Exception) -> Response[Problem]:
+def answer(
+    _request: Request[Any, Any, Any], error: Exception
+) -> Response[Problem]:  # Any: errors come before types
     """Exception handler of the whole application."""
     known = problems.translate(error)
     problems.log_unexpected(error, known)
-    if known.status in RECORDED and _is_refusal(request, error, known):
-        await _record(request.app.state["services"], request, known)
+    if known.status in RECORDED and _is_refusal(error):
+        context.current().refusal = (known.status, known.code, known.detail)
     return problems.respond(known)
 
 
-def _is_refusal(request: AnyRequest, error: Exception, known: RemoteGPUError) -> bool:
-    """A mistyped path is no refusal; a foreign object, a missing right or a wrong password is."""
-    if isinstance(error, HTTPException):
-        return False
-    return known.status != 404 or request.scope.get("route_handler") is not None
+def _is_refusal(error: Exception) -> bool:
+    """A mistyped path or method is no refusal; a foreign object, a missing right or a wrong password is."""
+    return isinstance(error, RemoteGPUError) and not isinstance(error, HTTPException)
 
 
-async def _record(services: Services, request: AnyRequest, known: RemoteGPUError) -> None:
+async def record(services: Services, scope: Scope) -> None:
+    """Write down the refusal of this request, if there was one."""
     current = context.current()
-    if (
-        current.caller is None
-        and current.machine_id is None
-        and not await _within_limit(services, current.address)
-    ):
+    if current.refusal is None:
         return
+    (status, code, reason), current.refusal = current.refusal, None
     try:
+        if (
+            current.caller is None
+            and current.machine_id is None
+            and not await _within_limit(services, current.address)
+        ):
+            return
         async with transaction(services.sessions) as tx:
             audit.record(
                 tx,
-                f"{request.method} {_route(request)}",
+                f"{scope.get('method', 'WS')} {route_of(scope)}",
                 "route",
-                request.url.path[:200],
+                scope["path"][:200].replace("\x00", ""),
                 outcome="denied",
-                detail={"status": known.status, "code": known.code, "reason": known.detail[:300]},
+                detail={"status": status, "code": code, "reason": reason[:300].replace("\x00", "")},
             )
-    except SQLAlchemyError as error:
-        log.error("refusal not recorded", error=str(error)[:300], code=known.code)
+    except (SQLAlchemyError, RedisError, OSError):
+        log.exception("refusal not recorded", code=code, reason=reason[:300])
 
 
-def _route(request: AnyRequest) -> str:
-    handler = request.scope.get("route_handler")
-    paths = sorted(handler.paths) if handler is not None else []
-    return paths[0] if paths else request.url.path[:200]
+def route_of(scope: Scope) -> str:
+    """The route's template, never the path itself: metric labels and audit actions must stay few."""
+    if "route_handler" not in scope:
+        return "unknown"
+    return min(scope["route_handler"].paths, default="unknown")
 
 
 async def _within_limit(services: Services, address: str) -> bool:

@@ -5,9 +5,11 @@ import time
 import uuid
 
 import structlog
+from litestar import Litestar
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import Counter, Histogram
 
+from remotegpu.server import refusals
 from remotegpu.server.core import context
 from remotegpu.server.core.context import RequestContext
 
@@ -18,8 +20,10 @@ SECURITY_HEADERS = [
     (b"referrer-policy", b"same-origin"),
     (
         b"content-security-policy",
-        b"default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; "
-        b"object-src 'none'; base-uri 'self'; frame-ancestors 'none'",
+        (
+            b"default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; "
+            b"object-src 'none'; base-uri 'self'; frame-ancestors 'none'"
+        ),
     ),
 ]
 QUIET = {"/health", "/health/ready", "/metrics", "/api/v1/agent/sync"}
@@ -37,8 +41,9 @@ LONG_LIVED = ("/agent/sync", "/agent/streams", "/events", "/log/stream", "/termi
 log = structlog.get_logger()
 
 
-def request_middleware(app: ASGIApp) -> ASGIApp:
-    """Outermost middleware."""
+def observed(app: Litestar) -> ASGIApp:
+    """``app`` with all of this around it, also around paths that lead nowhere."""
+    services = app.state["services"]
 
     async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
@@ -50,6 +55,8 @@ def request_middleware(app: ASGIApp) -> ASGIApp:
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
+            if request.refusal is not None:
+                await refusals.record(services, scope)
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = [
@@ -80,16 +87,9 @@ def _address(scope: Scope) -> str:
     return str(client[0]) if client else ""
 
 
-def _route(scope: Scope) -> str:
-    """The route's template, never the path itself: labels must stay few."""
-    handler = scope.get("route_handler")
-    paths = sorted(handler.paths) if handler is not None else []
-    return paths[0] if paths else "unknown"
-
-
 def _observe(scope: Scope, status: int, seconds: float) -> None:
     path, method = scope["path"], scope.get("method", "WS")
-    route = _route(scope)
+    route = refusals.route_of(scope)
     REQUESTS.labels(method, route, str(status or "stream")).inc()
     if not route.endswith(LONG_LIVED):
         LATENCY.labels(method, route).observe(seconds)

@@ -1,26 +1,28 @@
 """Runs the application under granian."""
 
 import os
+from collections.abc import Callable
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces, Loops
 from granian.http import HTTP1Settings
-from litestar import Litestar
 
 from remotegpu.server import settings as server_settings
-from remotegpu.server.app import create_app
-from remotegpu.server.core.logging import configure
 from remotegpu.server.settings import Settings
 
 CONNECTIONS = 20_000
 """Polls held at once: every agent keeps one open, so the usual limits of web servers do not fit."""
 
 
-def application() -> Litestar:
-    """Factory that granian calls in its worker process."""
+def application() -> Callable[..., object]:
+    """Factory that granian calls in its worker process; the process that only supervises stays small without it."""
+    from remotegpu.server.app import create_app  # noqa: PLC0415
+    from remotegpu.server.core.logging import configure  # noqa: PLC0415
+    from remotegpu.server.requests import observed  # noqa: PLC0415
+
     settings = server_settings.load()
     configure(settings.log_level, "server")
-    return create_app(settings)
+    return observed(create_app(settings))
 
 
 def run(settings: Settings) -> None:
@@ -39,8 +41,6 @@ def run(settings: Settings) -> None:
         backlog=4096,
         backpressure=CONNECTIONS,
         log_access=False,
-        log_enabled=True,
         respawn_failed_workers=False,
         workers_kill_timeout=8,
-        process_name="remotegpu-server",
     ).serve()

@@ -71,7 +71,7 @@ def check_version(theirs: str) -> None:
         compatible = False
     if not compatible:
         raise UpgradeRequiredError(
-            f"this agent speaks protocol {theirs[:20]!r}, this server {PROTOCOL_VERSION} and its neighbours by one minor"
+            f"this agent speaks protocol {theirs[:20]!r}, this server {PROTOCOL_VERSION} and neighbours by one minor"
             " version; install the agent release that belongs to this server",
             code="agent_protocol_unsupported",
         )

@@ -30,7 +30,7 @@ WATCHED_SAMPLE_SECONDS = 2.0
 async def compose(
     tx: AsyncSession, machine_id: uuid.UUID, *, ca_public_key: str, lease_seconds: int, watched: bool
 ) -> DesiredState:
-    """The document for one machine, at the revision read first: a change meanwhile means one more round, never a loss."""
+    """The document for one machine, at the revision read first: a later change means one more round, never a loss."""
     machine = await tx.get(Machine, machine_id)
     if machine is None:
         raise NotAuthenticatedError("this machine was deleted; enrol it again", code="node_token_refused")

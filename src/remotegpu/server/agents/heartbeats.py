@@ -118,7 +118,7 @@ class Heartbeats:
                         "boots": [beat.boot for beat in values],
                     },
                 )
-                written = {machine_id: was_reachable for machine_id, was_reachable in rows.all()}
+                written = {row[0]: row[1] for row in rows.all()}
                 for machine_id, was_reachable in written.items():
                     if not was_reachable:
                         announce(tx, "machines", machine_id)
@@ -148,5 +148,6 @@ class Heartbeats:
         for machine_id in due:
             self._history_due[machine_id] = now + samples.MIN_SPACING_SECONDS
         await samples.store(self._services.redis, latest, due)
-        for machine_id in latest:
-            self._services.hub.publish("samples", str(machine_id))
+        watched = await samples.watchers(self._services.redis, list(latest))
+        for machine_id, customer_ids in watched.items():
+            self._services.hub.publish("samples", str(machine_id), customer_ids)

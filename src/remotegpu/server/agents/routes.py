@@ -4,7 +4,7 @@ import re
 import uuid
 from typing import Annotated, Literal
 
-from litestar import Request, Router, WebSocket, post, websocket
+from litestar import Request, Router, post, websocket
 from litestar.params import Parameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -84,7 +84,7 @@ async def offer_artifacts(
 
 
 @websocket("/agent/streams/{stream_id:uuid}", guards=[AGENT])
-async def stream(socket: WebSocket, stream_id: uuid.UUID) -> None:
+async def stream(socket: streams.Socket, stream_id: uuid.UUID) -> None:
     """The byte stream of one session. ``via`` in the URL names this instance; a proxy routes on it."""
     nodes: Nodes = socket.app.state["nodes"]
     registry: streams.Streams = socket.app.state["streams"]

@@ -2,7 +2,7 @@
 
 import uuid
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -31,13 +31,13 @@ class Caller:
 
 @dataclass
 class RequestContext:
-    """``subject``: what the request is about, told by services for the audit of refusals."""
+    """``refusal``: (status, code, reason) of the error being answered, until it is recorded."""
 
     request_id: str = ""
     address: str = ""
     caller: Caller | None = None
     machine_id: uuid.UUID | None = None
-    extra: dict[str, str] = field(default_factory=dict)
+    refusal: tuple[int, str, str] | None = None
 
 
 _current: ContextVar[RequestContext | None] = ContextVar("remotegpu_request", default=None)

@@ -4,7 +4,7 @@ Work that must happen after the commit and only then (wake-ups, events) is regis
 """
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, ClassVar
@@ -90,7 +90,7 @@ def after_commit(session: AsyncSession, action: Action) -> None:
 
 
 @asynccontextmanager
-async def transaction(sessions: Sessions) -> AsyncIterator[AsyncSession]:
+async def transaction(sessions: Sessions) -> AsyncGenerator[AsyncSession]:
     """One session, one commit at the end, then the after-commit actions. An exception rolls back and drops them."""
     async with sessions() as session:
         yield session

@@ -109,5 +109,6 @@ def bucket_request(
     for part in (day, settings.region, "s3", "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
     signature = hmac.new(key, to_sign.encode(), "sha256").hexdigest()
-    authorization = f"AWS4-HMAC-SHA256 Credential={settings.access_key}/{scope}, SignedHeaders={signed}, Signature={signature}"
+    credential = f"Credential={settings.access_key}/{scope}"
+    authorization = f"AWS4-HMAC-SHA256 {credential}, SignedHeaders={signed}, Signature={signature}"
     return url, {**headers, "authorization": authorization}

@@ -13,6 +13,8 @@ from sqlalchemy.orm import InstrumentedAttribute
 from remotegpu.server.core.errors import FieldProblem, InvalidError
 
 T = TypeVar("T")
+Rows = Select[*tuple[Any, ...]]
+"""A query whose rows have any columns; each function that returns one says which."""
 MAX_PAGE = 1_000_000
 MAX_PAGE_SIZE = 200
 
@@ -61,7 +63,7 @@ def like(text: str) -> str:
 SortColumns = Mapping[str, InstrumentedAttribute[Any] | ColumnElement[Any]]  # Any: columns of any type sort
 
 
-def order_by(paging: Paging, columns: SortColumns, default: str) -> list[ColumnElement[Any]]:
+def order_by(paging: Paging, columns: SortColumns, default: str) -> list[Any]:
     """Order for ``paging.sort`` with the first column of ``columns`` (the key) as a stable tie-breaker."""
     wanted = paging.sort or default
     name = wanted.removeprefix("-")
@@ -71,15 +73,12 @@ def order_by(paging: Paging, columns: SortColumns, default: str) -> list[ColumnE
             errors=[FieldProblem("sort", name, "one of " + ", ".join(sorted(columns)))],
         )
     column, tie_breaker = columns[name], columns["id"]
-    return (
-        [column.desc().nulls_last(), tie_breaker]
-        if wanted.startswith("-")
-        else [column.asc().nulls_last(), tie_breaker]
-    )
+    ordered = column.desc() if wanted.startswith("-") else column.asc()
+    return [ordered.nulls_last(), tie_breaker]
 
 
 async def fetch_page(
-    session: AsyncSession, query: Select[Any], paging: Paging
+    session: AsyncSession, query: Rows, paging: Paging
 ) -> tuple[list[Any], int]:  # Any: row type of the query
     """Rows of the page, and the total over all pages."""
     total = await session.scalar(select(func.count()).select_from(query.order_by(None).subquery()))

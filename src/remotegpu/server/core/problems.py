@@ -122,23 +122,26 @@ def of_database(error: DBAPIError) -> RemoteGPUError:
 
 def translate(error: Exception) -> RemoteGPUError:
     """Any exception as one of ours."""
-    if isinstance(error, RemoteGPUError):
-        return error
-    if isinstance(error, HTTPException):
-        return of_http(error)
-    if isinstance(error, DBAPIError):
-        return of_database(error)
-    if isinstance(error, PoolTimeoutError):
-        return UnavailableError(
-            "the server is busy; nothing was changed, try again in a moment", code="database_busy"
-        )
-    if isinstance(error, StaleDataError):
-        return ConflictError("somebody else changed this at the same moment; look at it again and retry")
-    if isinstance(error, RedisError):
-        return UnavailableError(
-            "the cache does not answer; nothing was changed, try again in a moment", code="cache_unavailable"
-        )
-    return RemoteGPUError("an unexpected error; the request id leads to its log lines")
+    match error:
+        case RemoteGPUError():
+            known = error
+        case HTTPException():
+            known = of_http(error)
+        case DBAPIError():
+            known = of_database(error)
+        case PoolTimeoutError():
+            known = UnavailableError(
+                "the server is busy; nothing was changed, try again in a moment", code="database_busy"
+            )
+        case StaleDataError():
+            known = ConflictError("somebody else changed this at the same moment; look at it again and retry")
+        case RedisError():
+            known = UnavailableError(
+                "the cache does not answer; try again in a moment", code="cache_unavailable"
+            )
+        case _:
+            known = RemoteGPUError("an unexpected error; the request id leads to its log lines")
+    return known
 
 
 def log_unexpected(error: Exception, answer: RemoteGPUError) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -42,7 +42,7 @@ class Request:
 
 
 async def serve(services: Services, registry: Streams, person: Socket, request: Request, talk: Talk) -> None:
-    """Open a session, wait for the agent's stream, let ``talk`` run, and record how it ended. ``person`` is accepted."""
+    """Open a session, wait for the agent's stream, let ``talk`` run, record the end. ``person`` is accepted already."""
     try:
         async with transaction(services.sessions) as tx:
             # The stream must be expected before the commit lets the agent know of it.
@@ -62,7 +62,7 @@ async def serve(services: Services, registry: Streams, person: Socket, request: 
         return
     traffic = Traffic()
     try:
-        state, code, reason = await _hold(services, person, arriving, session, allocation, traffic, talk)
+        state, code, reason = await _hold(services, arriving, session, allocation, traffic, talk)
     except asyncio.CancelledError:
         await _finish(services, session, "lost", "the server was stopped", traffic)
         raise
@@ -74,7 +74,6 @@ async def serve(services: Services, registry: Streams, person: Socket, request: 
 
 async def _hold(  # noqa: PLR0917 - the parts of one connection
     services: Services,
-    person: Socket,
     arriving: "asyncio.Future[AgentStream]",
     session: AccessSession,
     allocation: Allocation,
@@ -138,7 +137,7 @@ async def _finish(
 
 
 @asynccontextmanager
-async def announcing_instance(services: Services) -> AsyncIterator[None]:
+async def announcing_instance(services: Services) -> AsyncGenerator[None]:
     """Let the worker know that this process lives: sessions of processes that do not are lost."""
 
     async def beat() -> None:

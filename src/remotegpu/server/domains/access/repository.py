@@ -2,12 +2,12 @@
 
 import uuid
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.server.core.context import Caller
+from remotegpu.server.core.paging import Rows
 from remotegpu.server.domains.access.models import AccessSession
 from remotegpu.server.domains.auth.models import User
 from remotegpu.server.domains.machines.models import Machine
@@ -15,7 +15,7 @@ from remotegpu.server.domains.machines.models import Machine
 OPEN = ("connecting", "active")
 
 
-def sessions(caller: Caller) -> Select[Any]:  # Any: row of AccessSession and two names
+def sessions(caller: Caller) -> Rows:
     """Rows of (AccessSession, user name, machine name) that ``caller`` may see; a member sees the own ones."""
     query = (
         select(AccessSession, User.display_name, Machine.name)
@@ -44,4 +44,4 @@ async def endings(tx: AsyncSession, session_ids: list[uuid.UUID]) -> dict[uuid.U
     query = select(AccessSession.id, AccessSession.ending).where(
         AccessSession.id.in_(session_ids), AccessSession.ending != ""
     )
-    return {session_id: reason for session_id, reason in (await tx.execute(query)).all()}
+    return {row[0]: row[1] for row in (await tx.execute(query)).all()}

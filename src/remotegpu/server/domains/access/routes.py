@@ -4,7 +4,7 @@ import uuid
 from typing import Annotated
 
 import asyncssh
-from litestar import Router, WebSocket, get, post, websocket
+from litestar import Router, get, post, websocket
 from litestar.params import Parameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -72,7 +72,7 @@ async def create_ticket(
 
 
 @websocket("/machines/{machine_id:uuid}/ssh", guards=[ANYONE])
-async def ssh_stream(socket: WebSocket, services: Services, machine_id: uuid.UUID) -> None:
+async def ssh_stream(socket: Socket, services: Services, machine_id: uuid.UUID) -> None:
     """SSH bytes in binary frames, to the SSH server inside the machine's agent."""
 
     async def talk(
@@ -85,7 +85,7 @@ async def ssh_stream(socket: WebSocket, services: Services, machine_id: uuid.UUI
 
 @websocket("/machines/{machine_id:uuid}/terminal", guards=[ANYONE])
 async def terminal_stream(
-    socket: WebSocket,
+    socket: Socket,
     services: Services,
     machine_id: uuid.UUID,
     shell: ShellId,

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -34,7 +34,7 @@ class Streams:
         self._waiting: dict[uuid.UUID, asyncio.Future[AgentStream]] = {}
 
     @asynccontextmanager
-    async def expecting(self, session_id: uuid.UUID) -> AsyncIterator[asyncio.Future[AgentStream]]:
+    async def expecting(self, session_id: uuid.UUID) -> AsyncGenerator[asyncio.Future[AgentStream]]:
         """A future of the stream the agent will dial. Open this before the agent can know of the session."""
         future: asyncio.Future[AgentStream] = asyncio.get_running_loop().create_future()
         self._waiting[session_id] = future
@@ -111,9 +111,9 @@ async def splice(person: Socket, agent: Socket, traffic: Traffic) -> str:
     return await first_of(inwards(), outwards())
 
 
-async def first_of(*coroutines: "asyncio._CoroutineLike[str]") -> str:
+async def first_of(*coroutines: Coroutine[None, None, str]) -> str:
     """Run all, return the result of the first to finish, cancel the others."""
-    tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
+    tasks = [asyncio.create_task(coroutine) for coroutine in coroutines]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         return next(iter(done)).result()

@@ -53,7 +53,7 @@ async def run(person: Socket, agent: Socket, shell: Shell, session_id: str, traf
     pump = asyncio.create_task(_pump(agent, theirs))
     try:
         connection = await _connect(ours, shell)
-        async with connection:
+        try:
             process = await connection.create_process(
                 term_type="xterm-256color",
                 term_size=(shell.cols, shell.rows),
@@ -64,6 +64,8 @@ async def run(person: Socket, agent: Socket, shell: Shell, session_id: str, traf
             return await streams.first_of(
                 _outwards(process, person, traffic), _inwards(process, person, traffic)
             )
+        finally:
+            connection.abort()
     except (asyncssh.Error, OSError, TimeoutError) as error:
         return f"the machine's SSH server refused: {error}"
     finally:

@@ -4,11 +4,12 @@ import uuid
 from collections import defaultdict
 from typing import Any
 
-from sqlalchemy import Select, column, func, select, table
+from sqlalchemy import column, func, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.server.core.context import Caller
 from remotegpu.server.core.errors import NotFoundError
+from remotegpu.server.core.paging import Rows
 from remotegpu.server.domains.allocations.models import Allocation, ReclaimStep
 from remotegpu.server.domains.customers.models import Customer
 from remotegpu.server.domains.machines.models import Machine
@@ -22,7 +23,7 @@ sessions = table("access_sessions", column("machine_id"), column("state"))
 """Only these columns, so that allocations does not depend on the tasks and access domains above it."""
 
 
-def allocations(caller: Caller | None) -> Select[Any]:  # Any: row of Allocation and two names
+def allocations(caller: Caller | None) -> Rows:
     """Rows of (Allocation, machine name, customer name) that ``caller`` may see."""
     query = (
         select(Allocation, Machine.name, Customer.name)

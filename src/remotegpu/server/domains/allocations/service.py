@@ -204,7 +204,7 @@ async def cancel(tx: AsyncSession, allocation_id: uuid.UUID) -> Allocation:
 
 
 async def end(tx: AsyncSession, allocation_id: uuid.UUID, reason: str) -> Allocation:
-    """active → reclaiming: one transaction takes keys, sessions, streams and tasks away; then the visible steps begin."""
+    """active → reclaiming: one transaction takes keys, sessions, streams and tasks away; visible steps follow."""
     allocation, machine = await _locked(tx, allocation_id)
     if allocation.state not in repository.USABLE_STATES:
         raise ConflictError(

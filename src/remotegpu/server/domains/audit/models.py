@@ -1,4 +1,4 @@
-"""Audit tables. Both are append-only: the application role may INSERT and SELECT, nothing else, and a trigger backs it."""
+"""Audit tables, append-only: the application role may INSERT and SELECT, nothing else; a trigger backs it."""
 
 import uuid
 from datetime import datetime
@@ -11,7 +11,7 @@ from remotegpu.server.core.database import Base
 
 
 class AuditLog(Base):
-    """One recorded act or refusal. ``txid`` orders entries by transaction, so that sealing never misses a late commit."""
+    """One act or refusal. ``txid`` orders entries by transaction, so that sealing never misses a late commit."""
 
     __tablename__ = "audit_logs"
     __table_args__ = (

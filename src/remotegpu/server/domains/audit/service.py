@@ -106,7 +106,7 @@ async def _seal_batch(sessions: Sessions) -> int:
 
 @dataclass(frozen=True)
 class ChainReport:
-    """``first_bad_seq``: the first link that does not hold. ``pending``: entries not sealed yet (seconds old at most)."""
+    """``first_bad_seq``: the first link that does not hold. ``pending``: entries not sealed yet, seconds old."""
 
     ok: bool
     sealed: int

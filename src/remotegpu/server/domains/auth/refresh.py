@@ -57,7 +57,7 @@ async def start(redis: Redis, user_id: uuid.UUID, lifetime: int) -> Rotated:
 
 
 async def rotate(redis: Redis, token: str, lifetime: int) -> Rotated:
-    """Exchange a token for the next. Raises :class:`NotAuthenticatedError`: ``refresh_invalid`` or ``refresh_reused``."""
+    """Exchange a token for the next. Raises ``NotAuthenticatedError``: ``refresh_invalid`` or ``refresh_reused``."""
     family, _, part = token.partition(".")
     following = secrets.token_urlsafe(32)
     key = _key(family)
@@ -71,7 +71,7 @@ async def rotate(redis: Redis, token: str, lifetime: int) -> Rotated:
         str(lifetime),
         str(GRACE_SECONDS),
     )
-    verdict = answer.decode() if isinstance(answer, bytes) else str(answer)
+    verdict = _text(answer)
     if verdict == "gone":
         raise NotAuthenticatedError("the session has ended; sign in again", code="refresh_invalid")
     if verdict == "reused":
@@ -89,7 +89,7 @@ async def end(redis: Redis, family: str) -> None:
 async def end_all(redis: Redis, user_id: uuid.UUID) -> None:
     """End every session of a user."""
     families = await redis.smembers(f"refresh-of:{user_id}")  # pyright: ignore[reportGeneralTypeIssues] - same
-    keys = [_key(family.decode()) for family in families]
+    keys = [_key(_text(family)) for family in families]
     if keys:
         await redis.delete(*keys, *(f"{key}:previous" for key in keys))
     await redis.delete(f"refresh-of:{user_id}")
@@ -98,3 +98,7 @@ async def end_all(redis: Redis, user_id: uuid.UUID) -> None:
 async def is_alive(redis: Redis, family: str) -> bool:
     """False once the family was ended: its access tokens are then refused too."""
     return bool(await redis.exists(_key(family)))
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

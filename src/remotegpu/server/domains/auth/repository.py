@@ -1,18 +1,18 @@
 """Reading people, with the name of their company."""
 
 import uuid
-from typing import Any
 
-from sqlalchemy import Select, column, select, table
+from sqlalchemy import column, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from remotegpu.server.core.paging import Rows
 from remotegpu.server.domains.auth.models import AccessToken, User
 
 customers = table("customers", column("id"), column("name"), column("status"))
 """Only these columns, so that auth does not depend on the customers domain above it."""
 
 
-def users() -> Select[Any]:  # Any: row of User, company name, company status
+def users() -> Rows:
     """Rows of (User, company name, company status)."""
     return select(User, customers.c.name, customers.c.status).outerjoin(
         customers, customers.c.id == User.customer_id

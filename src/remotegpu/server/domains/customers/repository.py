@@ -1,9 +1,8 @@
 """Reading customers with their counts."""
 
-from typing import Any
+from sqlalchemy import column, func, select, table
 
-from sqlalchemy import Select, column, func, select, table
-
+from remotegpu.server.core.paging import Rows
 from remotegpu.server.domains.auth.models import User
 from remotegpu.server.domains.customers.models import Customer
 
@@ -20,6 +19,6 @@ machine_count = (
 )
 
 
-def customers() -> Select[Any]:  # Any: row of Customer and two counts
+def customers() -> Rows:
     """Rows of (Customer, members, machines)."""
     return select(Customer, member_count, machine_count)

@@ -3,12 +3,12 @@
 import uuid
 from typing import Any
 
-from sqlalchemy import Select, and_, column, or_, select, table
+from sqlalchemy import and_, column, or_, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.server.core.context import Caller
 from remotegpu.server.core.errors import NotFoundError
-from remotegpu.server.core.paging import like
+from remotegpu.server.core.paging import Rows, like
 from remotegpu.server.domains.customers.models import Customer
 from remotegpu.server.domains.machines.models import Machine
 
@@ -25,7 +25,7 @@ HOLDING_STATES = ("active", "expiring", "reclaiming")
 USABLE_STATES = ("active", "expiring")
 
 
-def machines(caller: Caller | None) -> Select[Any]:  # Any: row of Machine, allocation columns, customer name
+def machines(caller: Caller | None) -> Rows:
     """Rows of (Machine, allocation id, customer id, ends_at, state, customer name) that ``caller`` may see."""
     query = (
         select(
@@ -48,7 +48,7 @@ def machines(caller: Caller | None) -> Select[Any]:  # Any: row of Machine, allo
     return query
 
 
-def matching(query: Select[Any], search: str | None, filters: dict[str, Any]) -> Select[Any]:  # Any: as above
+def matching(query: Rows, search: str | None, filters: dict[str, Any]) -> Rows:
     """Narrow by text and by exact values of Machine columns (or ``customer_id``)."""
     customer_id = filters.pop("customer_id", None)
     if customer_id is not None:
@@ -73,7 +73,7 @@ async def find(tx: AsyncSession, caller: Caller | None, machine_id: uuid.UUID) -
 
 
 async def lock(tx: AsyncSession, machine_id: uuid.UUID) -> Machine:
-    """The machine, its row locked until the end of the transaction. Whoever changes what it should be takes this first."""
+    """The machine, its row locked to the end of the transaction: taken first by whoever changes what it should be."""
     row = await tx.get(Machine, machine_id, with_for_update=True, populate_existing=True)
     if row is None:
         raise NotFoundError(f"there is no machine {machine_id}")

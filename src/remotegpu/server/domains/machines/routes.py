@@ -122,7 +122,7 @@ async def watch_machine(tx: AsyncSession, services: Services, caller: Caller, ma
     """Somebody is looking: sample often for the next 30 seconds."""
     await repository.find(tx, caller, machine_id)
     fresh = not await samples.is_watched(services.redis, machine_id)
-    await samples.watch(services.redis, machine_id)
+    await samples.watch(services.redis, machine_id, caller.customer_id)
     if fresh:
         await service.bump(tx, machine_id)
 

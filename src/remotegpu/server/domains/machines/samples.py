@@ -53,9 +53,25 @@ async def history(redis: Redis, machine_id: uuid.UUID, since: float, points: int
     return items[::step][::-1]
 
 
-async def watch(redis: Redis, machine_id: uuid.UUID) -> None:
-    """Somebody looks at this machine: sample it often for a while."""
-    await redis.set(f"watch:{machine_id}", "1", ex=WATCH_SECONDS)
+async def watch(redis: Redis, machine_id: uuid.UUID, customer_id: uuid.UUID | None) -> None:
+    """Somebody of ``customer_id`` (None: an admin) looks at this machine: sample it often for a while."""
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.hset(f"watch:{machine_id}", str(customer_id or ""), "1")
+        pipe.expire(f"watch:{machine_id}", WATCH_SECONDS)
+        await pipe.execute()
+
+
+async def watchers(redis: Redis, machine_ids: list[uuid.UUID]) -> dict[uuid.UUID, list[str]]:
+    """Customers (empty text: admins) that look at machines, for those that are looked at."""
+    async with redis.pipeline(transaction=False) as pipe:
+        for machine_id in machine_ids:
+            pipe.hkeys(f"watch:{machine_id}")
+        answers = await pipe.execute()
+    return {
+        machine_id: [name.decode() for name in names]
+        for machine_id, names in zip(machine_ids, answers, strict=True)
+        if names
+    }
 
 
 async def is_watched(redis: Redis, machine_id: uuid.UUID) -> bool:

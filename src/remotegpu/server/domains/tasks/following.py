@@ -16,7 +16,7 @@ from remotegpu.server.domains.tasks.models import Attempt, Task
 async def events(
     services: Services, task_id: uuid.UUID, offset: int, number: int | None
 ) -> AsyncIterator[ServerSentEventMessage]:
-    """``chunk`` events from ``offset`` on, of attempt ``number`` or of every attempt from the latest on; then ``end``."""
+    """``chunk`` events from ``offset`` on, of attempt ``number`` or of all from the latest on; then ``end``."""
     followed: uuid.UUID | None = None
     async for _ in _changes(services, task_id):
         attempt, state = await _look(services, task_id, number)

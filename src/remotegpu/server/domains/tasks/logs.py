@@ -105,7 +105,7 @@ async def _append(redis: Redis, attempt_id: uuid.UUID, base: int, at: int, body:
 async def _store_segment(services: Services, position: LogPosition, base: int, *, final: bool) -> int:
     """Move the buffer at ``base`` into the object store. Returns the new end of what is stored."""
     key = _buffer(position.attempt_id, base)
-    body: bytes = await services.redis.get(key) or b""
+    body = _bytes(await services.redis.get(key))
     if body:
         await services.objects.put(_segment(position, base), body)
     end = base + len(body)
@@ -134,7 +134,7 @@ async def read(services: Services, attempt_id: uuid.UUID, offset: int) -> tuple[
     body = await services.redis.getrange(
         _buffer(attempt_id, position.stored), start, start + LOG_CHUNK_BYTES - 1
     )
-    return body or b"", position
+    return _bytes(body), position
 
 
 async def whole(services: Services, attempt_id: uuid.UUID, offset: int) -> AsyncIterator[bytes]:
@@ -210,3 +210,9 @@ async def end_of(tx: AsyncSession, attempt_id: uuid.UUID) -> LogEnd:
         )
     ).one()
     return LogEnd(state=row[0], exit_code=row[1], truncated=row[2])
+
+
+def _bytes(value: bytes | str | None) -> bytes:
+    """What Redis returned; the client is configured not to decode."""
+    assert not isinstance(value, str)
+    return value or b""

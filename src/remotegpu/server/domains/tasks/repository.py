@@ -3,11 +3,12 @@
 import uuid
 from typing import Any
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.server.core.context import Caller
 from remotegpu.server.core.errors import NotFoundError
+from remotegpu.server.core.paging import Rows
 from remotegpu.server.domains.auth.models import User
 from remotegpu.server.domains.machines.models import Machine
 from remotegpu.server.domains.tasks.models import Artifact, Attempt, Task
@@ -16,7 +17,7 @@ OPEN = ("assigned", "running")
 FINAL = ("succeeded", "failed", "timed_out", "stopped", "cancelled")
 
 
-def tasks(caller: Caller | None) -> Select[Any]:  # Any: row of Task, two names and two log facts
+def tasks(caller: Caller | None) -> Rows:
     """Rows of (Task, machine name, submitter name, log bytes, log truncated) that ``caller`` may see."""
     query = (
         select(

@@ -21,7 +21,7 @@ Directory = Annotated[str, msgspec.Meta(min_length=1, max_length=1024, pattern=r
 
 
 class TaskCreate(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """``command``: a shell line (``shell``), Python source (``python``) or a script with its ``#!`` line (``script``)."""
+    """``command``: a shell line (``shell``), Python source (``python``), a text with its ``#!`` line (``script``)."""
 
     machine_id: uuid.UUID
     name: Name
@@ -57,7 +57,7 @@ class ArtifactDownload(msgspec.Struct, kw_only=True):
 
 
 class TaskView(msgspec.Struct, kw_only=True):
-    """``env_keys``: names only, values may be secrets. ``attempt``: number of the latest attempt, 0 before the first."""
+    """``env_keys``: names only, values may be secrets. ``attempt``: number of the latest one, 0 before the first."""
 
     id: uuid.UUID
     name: str

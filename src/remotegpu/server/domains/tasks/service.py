@@ -226,8 +226,9 @@ def _bounded(told: float | None, earliest: datetime, latest: datetime) -> dateti
 
 def _close_attempt(tx: AsyncSession, attempt: Attempt, told: AttemptReport, now: datetime) -> None:
     attempt.state, attempt.reason, attempt.exit_code = told.state, told.reason[:500], told.exit_code
-    attempt.started_at = attempt.started_at or _bounded(told.started_at, attempt.assigned_at, now)
-    attempt.finished_at = _bounded(told.finished_at, attempt.started_at, now)
+    started_at = attempt.started_at or _bounded(told.started_at, attempt.assigned_at, now)
+    attempt.started_at = started_at
+    attempt.finished_at = _bounded(told.finished_at, started_at, now)
     attempt.log_truncated = told.log_truncated
     for file in told.artifacts:
         tx.add(
