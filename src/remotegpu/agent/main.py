@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TextIO
@@ -32,6 +33,9 @@ from remotegpu.agent.tasks.command import SYSTEM_PATH, Interpreters
 from remotegpu.agent.tasks.host_runner import HostRunner
 from remotegpu.agent.token_rotation import TokenRotator
 from remotegpu.agent.token_store import TokenStore
+
+WORKER_THREADS = 6
+"""For what blocks (fsync, useradd, hashing). More would only cost memory: each gets a malloc arena."""
 
 EXIT_SETTINGS = 2
 EXIT_IN_USE = 3
@@ -120,6 +124,7 @@ def interpreters(loaded: Settings, own_path: str) -> Interpreters:
 async def _run(loaded: Settings) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(WORKER_THREADS, thread_name_prefix="agent"))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     async with AsyncExitStack() as stack:
