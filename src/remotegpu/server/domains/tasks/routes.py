@@ -123,7 +123,7 @@ async def _nothing() -> AsyncIterator[bytes]:
 async def stream_task_log(
     services: Services, caller: Caller, task_id: uuid.UUID, offset: Offset = 0, attempt: Number = None
 ) -> ServerSentEvent:
-    """The log from ``offset`` on, live: events ``chunk``, at last ``end``. A retry goes on with the new attempt's log."""
+    """The log from ``offset`` on, live: events ``chunk``, at last ``end``. A retry goes on with the new attempt."""
     async with services.sessions() as tx:
         await repository.find(tx, caller, task_id)
     return ServerSentEvent(following.events(services, task_id, offset, attempt))
