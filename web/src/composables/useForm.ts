@@ -1,0 +1,60 @@
+/** Messages of a form by field: our own rules once the user tried to send it, and what the server said of each field. */
+
+import { computed, reactive, ref, watch } from 'vue'
+import { useI18n } from 'vue-i18n'
+
+import type { ApiProblem } from '@/api/problem'
+
+import { failuresOf, type FieldRules } from './validation'
+
+export function useForm<Fields extends object>(initial: Fields, rules: FieldRules<Fields>) {
+  const { t } = useI18n()
+  const fields = reactive({ ...initial }) as Fields
+  const tried = ref(false)
+  const refused = ref<Record<string, string>>({})
+
+  const failures = computed(() => failuresOf(fields, rules))
+  const messages = computed<Record<string, string>>(() => {
+    const own: Record<string, string> = { ...refused.value }
+    if (!tried.value) return own
+    for (const [field, failure] of Object.entries(failures.value) as [
+      string,
+      { key: string; params?: object },
+    ][]) {
+      own[field] = t(failure.key, { ...failure.params })
+    }
+    return own
+  })
+
+  watch(
+    () => ({ ...fields }),
+    () => (refused.value = {}),
+  )
+
+  /** True when everything may be sent; otherwise the messages are shown from now on. */
+  function check(): boolean {
+    tried.value = true
+    return Object.keys(failures.value).length === 0
+  }
+
+  /** Puts the server's words at the fields they belong to; answers whether all found a place. */
+  function adopt(problem: ApiProblem | null): boolean {
+    const placed = (problem?.errors ?? []).filter(({ field }) => field in fields)
+    refused.value = Object.fromEntries(
+      placed.map((error) => [error.field, sentence(error.expected, error.found)]),
+    )
+    return problem !== null && problem.errors.length > 0 && placed.length === problem.errors.length
+  }
+
+  function sentence(expected?: string | null, found?: string | null): string {
+    return expected ? t('form.expected', { expected }) : (found ?? t('form.refused'))
+  }
+
+  function reset(): void {
+    Object.assign(fields, initial)
+    tried.value = false
+    refused.value = {}
+  }
+
+  return { fields, messages, check, adopt, reset }
+}
