@@ -84,5 +84,5 @@ def _sample(index: int, gpu_id: uuid.UUID, at: float) -> GpuSample:
         ecc_uncorrected=0,
         remapped_rows_pending=False,
         remapped_rows_failed=False,
-        processes=1 if load > 0.05 else 0,
+        processes=0,  # none can hold a device that does not exist; the check after a lease goes by this figure
     )
