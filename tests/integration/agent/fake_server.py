@@ -88,7 +88,9 @@ class FakeServer:
 
     def account_states(self) -> set[tuple[str, str, str]]:
         """What was said about accounts in the latest report."""
-        return {(each.name, each.allocation_id, each.state) for sync in self.syncs[-1:] for each in sync.accounts}
+        return {
+            (each.name, each.allocation_id, each.state) for sync in self.syncs[-1:] for each in sync.accounts
+        }
 
     async def _sync(self, request: web.Request) -> web.Response:
         if refusal := self._refusal(request):

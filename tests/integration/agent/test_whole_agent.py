@@ -3,12 +3,12 @@
 import asyncio
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from integration.agent.conftest import AgentProcess
@@ -56,8 +56,9 @@ async def test_a_task_runs_and_its_log_and_artifacts_arrive(
     await _until(lambda: not (agent.data_dir / "attempts" / spec.attempt_id).exists())
 
 
+@pytest.mark.usefixtures("agent")
 async def test_running_is_reported_before_the_end_and_the_log_follows_within_moments(
-    server: FakeServer, agent: AgentProcess, attempt: Attempt
+    server: FakeServer, attempt: Attempt
 ) -> None:
     spec = attempt("echo first; sleep 0.5; echo second; sleep 0.5")
     await server.run(spec)
@@ -110,9 +111,8 @@ async def test_agent_killed_while_it_starts_an_attempt_starts_it_exactly_once(
     assert sorted((tmp_path / "starts").read_text().split()) == ["0", "1", "2", "3"]
 
 
-async def test_server_away_for_a_while_costs_nothing(
-    server: FakeServer, agent: AgentProcess, attempt: Attempt
-) -> None:
+@pytest.mark.usefixtures("agent")
+async def test_server_away_for_a_while_costs_nothing(server: FakeServer, attempt: Attempt) -> None:
     spec = attempt("for i in $(seq 20); do echo line $i; sleep 0.05; done; echo x > $REMOTEGPU_OUTPUT_DIR/x")
     await server.run(spec)
     await server.report(spec.attempt_id, "running")
@@ -124,8 +124,9 @@ async def test_server_away_for_a_while_costs_nothing(
     assert [file.path for file in report.artifacts] == ["x"]
 
 
+@pytest.mark.usefixtures("agent")
 async def test_object_store_away_delays_the_final_report_but_loses_no_artifact(
-    server: FakeServer, agent: AgentProcess, attempt: Attempt
+    server: FakeServer, attempt: Attempt
 ) -> None:
     server.store_is_away = True
     spec = attempt("echo x > $REMOTEGPU_OUTPUT_DIR/x")
@@ -138,8 +139,9 @@ async def test_object_store_away_delays_the_final_report_but_loses_no_artifact(
     assert server.objects[report.artifacts[0].sha256] == b"x\n"
 
 
+@pytest.mark.usefixtures("agent")
 async def test_server_that_lost_the_log_gets_it_again_from_where_it_asks(
-    server: FakeServer, agent: AgentProcess, attempt: Attempt
+    server: FakeServer, attempt: Attempt
 ) -> None:
     spec = attempt("for i in $(seq 30); do echo line $i; sleep 0.03; done")
     await server.run(spec)
@@ -150,8 +152,9 @@ async def test_server_that_lost_the_log_gets_it_again_from_where_it_asks(
     assert bytes(server.logs[spec.attempt_id]).decode() == "".join(f"line {i}\n" for i in range(1, 31))
 
 
+@pytest.mark.usefixtures("agent")
 async def test_stop_ends_the_attempt_and_everything_it_started(
-    server: FakeServer, agent: AgentProcess, attempt: Attempt, leftovers: Callable[[], list[int]]
+    server: FakeServer, attempt: Attempt, leftovers: Callable[[], list[int]]
 ) -> None:
     spec = attempt("(setsid sleep 300 &) ; trap '' TERM; sleep 300", grace_s=1)
     await server.run(spec)
@@ -252,7 +255,7 @@ async def test_node_token_is_rotated_when_asked_and_survives_a_restart(
 
 
 async def test_a_second_agent_on_the_same_data_directory_is_refused(
-    server: FakeServer, agent: AgentProcess, tmp_path: Path
+    server: FakeServer, agent: AgentProcess
 ) -> None:
     await _until(lambda: bool(server.syncs))
     second = AgentProcess(server, agent.data_dir)
@@ -262,9 +265,8 @@ async def test_a_second_agent_on_the_same_data_directory_is_refused(
     assert "another agent runs with the data directory" in second.output.read_text()
 
 
-async def test_first_report_carries_the_inventory_and_later_ones_do_not(
-    server: FakeServer, agent: AgentProcess
-) -> None:
+@pytest.mark.usefixtures("agent")
+async def test_first_report_carries_the_inventory_and_later_ones_do_not(server: FakeServer) -> None:
     await _until(lambda: any(sync.inventory for sync in server.syncs))
     await server.want(sample_interval_s=0.5)
     await _until(lambda: sum(sync.sample is not None for sync in server.syncs) >= 3)
@@ -281,8 +283,7 @@ async def test_first_report_carries_the_inventory_and_later_ones_do_not(
 async def test_resident_memory_and_log_format(server: FakeServer, agent: AgentProcess) -> None:
     await _until(lambda: any(sync.sample for sync in server.syncs))
     assert agent.process is not None
-    pages = int(Path(f"/proc/{agent.process.pid}/statm").read_text().split()[1])
-    assert pages * os.sysconf("SC_PAGE_SIZE") <= 60 * 1024 * 1024
+    assert psutil.Process(agent.process.pid).memory_info().rss <= 60 * 1024 * 1024
     lines = [json.loads(line) for line in agent.output.read_text().splitlines()]
     assert all(list(line)[:3] == ["time", "level", "msg"] for line in lines)
     assert server.token not in agent.output.read_text()

@@ -329,7 +329,8 @@ def become_command(spec: HostSpec, output: int, errors: int, host: int) -> NoRet
         os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606 — running it is the point
     except OSError as error:
         path = spec["cwd"] if error.filename == spec["cwd"] else spec["argv"][0]
-        os.write(errors, f"{error.errno} cannot start {path[:200]}: {error.strerror}".encode())
+        hint = "; a script begins with #! and its interpreter" if error.errno == errno.ENOEXEC else ""
+        os.write(errors, f"{error.errno} cannot start {path[:200]}: {error.strerror}{hint}".encode())
     except ValueError as error:
         os.write(errors, f"22 cannot start: {error} in command, arguments or environment".encode())
     finally:
