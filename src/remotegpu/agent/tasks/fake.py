@@ -33,7 +33,7 @@ class FakeRunner:
     async def wait(self, attempt_id: str, process: ProcessIdentity | None) -> AttemptExit:
         """Until somebody ends it."""
         del process
-        return await self._ends[attempt_id]
+        return await asyncio.shield(self._ends[attempt_id])  # an agent that goes away must not end it
 
     async def stop(self, attempt_id: str, grace_s: float) -> None:
         """End it as stopped."""
