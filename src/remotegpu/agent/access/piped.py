@@ -67,7 +67,9 @@ class PipedProgram(asyncio.SubprocessProtocol):
         self._listener.pause_input()
 
     def resume_writing(self) -> None:
-        self._listener.resume_input()
+        # Not from inside the transport: more input, or its end, arriving there makes asyncio's pipe transport close
+        # with bytes still unsent (it looks at "closing" after this call without looking at its buffer again).
+        asyncio.get_running_loop().call_soon(self._listener.resume_input)
 
     # -- the session's side -------------------------------------------------------------------------------------
 

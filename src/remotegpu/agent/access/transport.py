@@ -97,7 +97,7 @@ class StreamTransport(asyncio.Transport):
         except (TimeoutError, aiohttp.ClientError, ConnectionError) as error:
             _LOG.info("stream_close_failed", reason=repr(error))
 
-    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:  # Any: the base class's own signature
+    def write(self, data: "bytes | bytearray | memoryview[Any]") -> None:  # Any: the base class says so
         if not self._closing:
             self._queue.append(bytes(data))
             self._queued.set()

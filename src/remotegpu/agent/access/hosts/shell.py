@@ -209,12 +209,19 @@ class ShellHost:
             self._finish(now, self._exit_code)
 
     def _finish(self, now: float, exit_code: int) -> None:
-        """After the shell's end: all its output, then the exit code, then nothing more."""
+        """After the shell's end: all its output, then the exit code, then nothing more.
+
+        A short command ends before the agent has attached: then this waits for it, within ``FIRST_ATTACH_S``.
+        """
         drained = not self._terminal_open or (self._reads_terminal and now >= self._drained_at)
         if drained and self._attached is not None and not self._exit_sent:
             self._attached.send(frames.EXIT, frames.EXIT_CODE.pack(exit_code))
             self._exit_sent = True
-        if drained and (self._attached is None or not self._attached.wants_to_write):
+        if (
+            drained
+            and self._was_attached
+            and not (self._attached is not None and self._attached.wants_to_write)
+        ):
             self._ended = True
 
     def _write_input(self) -> None:
