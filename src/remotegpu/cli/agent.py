@@ -41,7 +41,9 @@ DataDir = Annotated[Path | None, Parameter(help="Where the agent keeps its state
 def enroll(
     *,
     server: Annotated[str, Parameter(help="The server's URL, such as https://gpu.example.com.")],
-    token_file: Annotated[str, Parameter(help="File with the join token, or - for stdin.")],
+    token_file: Annotated[
+        str, Parameter(help="File with the join token, or - for stdin.", allow_leading_hyphen=True)
+    ],
     name: Annotated[str | None, Parameter(help="The machine's name (default: the host name).")] = None,
     env_file: EnvFile = None,
     data_dir: DataDir = None,
