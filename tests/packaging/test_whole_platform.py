@@ -5,10 +5,11 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.request
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,10 +38,20 @@ def test_help_lists_every_program(computer: CleanEnvironment) -> None:
         assert word in done.stdout
 
 
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """As root, PostgreSQL runs as another account, which must pass; pytest's own directories are closed to it."""
+    with tempfile.TemporaryDirectory(prefix="remotegpu-wheel-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
 @pytest.mark.stack
-def test_up_serves_the_console_from_the_wheel(computer: CleanEnvironment, tmp_path: Path) -> None:
+def test_up_serves_the_console_from_the_wheel(
+    computer: CleanEnvironment, tmp_path: Path, open_directory: Path
+) -> None:
     port = free_port()
-    data = tmp_path / "data"
+    data = open_directory / "data"
     command = [
         str(computer.folder / "bin/remotegpu"),
         "up",

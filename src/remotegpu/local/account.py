@@ -104,14 +104,14 @@ def _copy_installation(binaries: Binaries, target: Path) -> None:
     libraries = package.with_name(f"{package.name}.libs")
     if libraries.is_dir():
         shutil.copytree(libraries, staging / libraries.name, symlinks=True)
-    _open_to_all(staging)
+    open_to_all(staging)
     staging.replace(target)
     for stale in target.parent.glob(f"postgres-{POSTGRES_MAJOR}-*"):
         if stale != target:
             shutil.rmtree(stale, ignore_errors=True)
 
 
-def _open_to_all(tree: Path) -> None:
+def open_to_all(tree: Path) -> None:
     """Readable and enterable by everyone (published binaries hold no secret), whatever the umask was."""
     tree.chmod(0o755)
     for path in tree.rglob("*"):

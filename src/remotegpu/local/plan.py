@@ -74,6 +74,8 @@ class Site:
     postgres_bin: Path
     account: Account | None
     options: Options
+    task_python: str = sys.executable
+    """What tasks of kind ``python`` run with; another than ours where customers' accounts cannot reach it."""
 
     @property
     def object_files(self) -> objects.ObjectFiles:

@@ -14,6 +14,7 @@ from remotegpu.local import (
     certificates,
     data_dir,
     files,
+    interpreter,
     lock,
     objects,
     ports,
@@ -71,11 +72,18 @@ def prepare(claimed: Claim, options: Options, tuning: Tuning) -> Site:
         postgres_bin=accounts.reachable_postgres(layout, found, account),
         account=account,
         options=options,
+        task_python=task_python(layout, options, account),
     )
     if not cluster_exists:
         make_cluster(site, durable=tuning.durable)
     write_settings(site, tuning)
     return site
+
+
+def task_python(layout: Layout, options: Options, account: Account | None) -> str:
+    """Customers' accounts are strangers to our files just as PostgreSQL's is; without accounts tasks run as we do."""
+    separate = options.agent and options.isolation != "directory"
+    return interpreter.for_tasks(layout, options.python, account if separate else None)
 
 
 def make_cluster(site: Site, *, durable: bool) -> None:

@@ -115,7 +115,7 @@ def agent_environment(site: Site) -> dict[str, str]:
         "REMOTEGPU_SERVER_URL": site.options.url,
         "REMOTEGPU_LOG_LEVEL": site.options.log_level,
         "REMOTEGPU_DATA_DIR": str(site.layout.agent),
-        "REMOTEGPU_PYTHON": site.options.python,
+        "REMOTEGPU_PYTHON": site.task_python,
         "REMOTEGPU_SIMULATE_GPUS": str(site.options.simulate_gpus),
     }
     if site.options.isolation:
