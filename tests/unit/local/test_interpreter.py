@@ -41,6 +41,6 @@ def test_copy_runs_numpy_as_a_stranger_and_is_made_once(
     code = "import numpy, sqlite3, ssl; print(numpy.arange(3).sum())"
     done = subprocess.run([program, "-c", code], capture_output=True, text=True, check=False, cwd="/", **who)
     assert (done.stdout, done.stderr) == ("3\n", "")
-    made = os.stat(program).st_ino
+    made = Path(program).stat().st_ino
     assert interpreter.for_tasks(layout, sys.executable, STRANGER) == program
-    assert os.stat(program).st_ino == made
+    assert Path(program).stat().st_ino == made
