@@ -7,7 +7,7 @@ import uuid
 
 
 def uuid7() -> uuid.UUID:
-    """A version 7 UUID (RFC 9562 §5.7): 48 bits of milliseconds, then random. Sorts by creation, which keeps indexes dense."""
+    """A version 7 UUID (RFC 9562 §5.7): 48 bits of milliseconds, then random; sorts by creation."""
     milliseconds = time.time_ns() // 1_000_000
     value = (milliseconds & (1 << 48) - 1) << 80 | secrets.randbits(80)
     value = value & ~(0xF << 76) | 0x7 << 76

@@ -119,6 +119,7 @@ def create_app(settings: Settings) -> Litestar:
             "paging": Provide(paging.provide_paging, sync_to_thread=False),
         },
         exception_handlers={Exception: refusals.answer},
+        after_exception=[refusals.log_broken_stream],
         lifespan=[lifespan],
         openapi_config=openapi(),
         request_max_body_size=MAX_BODY,

@@ -34,6 +34,15 @@ def answer(
     return problems.respond(known)
 
 
+def log_broken_stream(error: Exception, scope: Scope) -> None:
+    """WebSockets have no error response: their unexpected errors are logged here."""
+    if scope["type"] == "websocket":
+        known = problems.translate(error)
+        problems.log_unexpected(error, known)
+        if known.status in RECORDED and _is_refusal(error):
+            context.current().refusal = (known.status, known.code, known.detail)
+
+
 def _is_refusal(error: Exception) -> bool:
     """A mistyped path or method is no refusal; a foreign object, a missing right or a wrong password is."""
     return isinstance(error, RemoteGPUError) and not isinstance(error, HTTPException)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from remotegpu.kit.durations import parse_duration
 from remotegpu.kit.environment import Environment, parse_port
+from remotegpu.protocol.sync import SYNC_WAIT_S
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -49,6 +50,19 @@ class ObjectSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AgentSettings:
+    """``lease_seconds``: an attempt nobody reports for so long is lost. ``sync_wait_seconds``: longest poll.
+
+    ``dial_seconds``: how long an agent may take to dial a stream it was asked for.
+    """
+
+    lease_seconds: int
+    unreachable_after_seconds: int
+    sync_wait_seconds: int
+    dial_seconds: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """``jwt_keys``: the first signs, all verify. ``ssh_ca_key``: OpenSSH private key text of the user CA."""
 
@@ -64,8 +78,7 @@ class Settings:
     public_url: str
     log_level: str
     instance: str
-    lease_seconds: int
-    unreachable_after_seconds: int
+    agents: AgentSettings
 
 
 def load(variables: Mapping[str, str] | None = None) -> Settings:
@@ -85,8 +98,7 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         public_url=env.text("PUBLIC_URL", f"http://127.0.0.1:{port}").rstrip("/"),
         log_level=env.parsed("LOG_LEVEL", "info", _one_of(LOG_LEVELS), "info"),
         instance=env.text("INSTANCE_NAME", f"server-{secrets.token_hex(4)}"),
-        lease_seconds=env.parsed("AGENT_LEASE_SECONDS", "300", parse_duration, 300),
-        unreachable_after_seconds=env.parsed("AGENT_UNREACHABLE_AFTER", "75s", parse_duration, 75),
+        agents=_agents(env),
     )
     env.finish()
     return settings
@@ -135,6 +147,29 @@ def _objects(env: Environment) -> ObjectSettings:
         secret_key=env.secret("S3_SECRET_KEY"),
         public_endpoint=env.text("S3_PUBLIC_ENDPOINT", endpoint or "unset").rstrip("/"),
     )
+
+
+def _agents(env: Environment) -> AgentSettings:
+    """A poll must end well before its silence would count as the loss of an attempt or of the machine."""
+    agents = AgentSettings(
+        lease_seconds=env.parsed("AGENT_LEASE_SECONDS", "300", parse_duration, 300),
+        unreachable_after_seconds=env.parsed("AGENT_UNREACHABLE_AFTER", "75s", parse_duration, 75),
+        sync_wait_seconds=env.parsed("AGENT_SYNC_WAIT", f"{SYNC_WAIT_S:g}", parse_duration, 25),
+        dial_seconds=env.parsed("AGENT_DIAL_TIMEOUT", "12s", parse_duration, 12),
+    )
+    if not 1 <= agents.sync_wait_seconds <= SYNC_WAIT_S:
+        env.problems.append(
+            f"AGENT_SYNC_WAIT: found {agents.sync_wait_seconds} s, expected 1 to {SYNC_WAIT_S:g} s"
+        )
+    for key, seconds in (
+        ("AGENT_LEASE_SECONDS", agents.lease_seconds),
+        ("AGENT_UNREACHABLE_AFTER", agents.unreachable_after_seconds),
+    ):
+        if seconds < 2 * agents.sync_wait_seconds:
+            env.problems.append(
+                f"{key}: found {seconds} s, expected at least twice AGENT_SYNC_WAIT ({agents.sync_wait_seconds} s)"
+            )
+    return agents
 
 
 def _jwt_keys(env: Environment) -> tuple[str, ...]:

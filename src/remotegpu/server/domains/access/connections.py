@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from remotegpu.kit.clock import utc_now
 from remotegpu.protocol import streams as wire
 from remotegpu.server.core.context import Caller
 from remotegpu.server.core.database import transaction
@@ -140,7 +141,11 @@ async def _finish(
 async def announcing_instance(services: Services) -> AsyncGenerator[None]:
     """Let the worker know that this process lives: sessions of processes that do not are lost."""
 
+    started = utc_now()
+
     async def beat() -> None:
+        async with transaction(services.sessions) as tx:
+            await service.lose_sessions_of_earlier_process(tx, services.settings.instance, started)
         while True:
             await services.redis.set(f"instance:{services.settings.instance}", "1", ex=ALIVE_SECONDS)
             await asyncio.sleep(ALIVE_SECONDS / 4)

@@ -1,6 +1,7 @@
 """Sessions: opening, activating, ending. A session's state changes in one function."""
 
 import uuid
+from datetime import datetime
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -147,6 +148,17 @@ async def lose_sessions_of_dead_instances(tx: AsyncSession, alive: set[str]) -> 
     for session_id, _ in lost:
         await set_state(tx, session_id, "lost", reason="the server process that held it is gone")
     return [machine_id for _, machine_id in lost]
+
+
+async def lose_sessions_of_earlier_process(tx: AsyncSession, instance: str, before: datetime) -> None:
+    """A process that starts holds nothing: what one of the same name had open is lost."""
+    query = select(AccessSession.id).where(
+        AccessSession.state.in_(repository.OPEN),
+        AccessSession.instance == instance,
+        AccessSession.started_at < before,
+    )
+    for session_id in (await tx.scalars(query)).all():
+        await set_state(tx, session_id, "lost", reason="the server was restarted")
 
 
 def _announce(tx: AsyncSession, session: AccessSession) -> None:

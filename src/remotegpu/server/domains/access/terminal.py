@@ -1,8 +1,8 @@
 """The browser's terminal: this process is an SSH client of the agent, over a stream, with a throw-away certificate."""
 
 import asyncio
-import contextlib
-import socket as sockets
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +10,7 @@ import asyncssh
 import msgspec
 from litestar.exceptions import WebSocketDisconnect
 
+from remotegpu.kit.stream_transport import StreamTransport
 from remotegpu.protocol.streams import FRAME_BYTES, SHELL_ENV
 from remotegpu.server.domains.access import streams
 from remotegpu.server.domains.access.streams import Socket, Traffic
@@ -49,10 +50,9 @@ class Shell:
 
 async def run(person: Socket, agent: Socket, shell: Shell, session_id: str, traffic: Traffic) -> str:
     """Serve one terminal until the shell, the person or the machine ends it. Returns why."""
-    ours, theirs = sockets.socketpair()
-    pump = asyncio.create_task(_pump(agent, theirs))
+    tunnel = _Tunnel(agent)
     try:
-        connection = await _connect(ours, shell)
+        connection = await _connect(tunnel, shell)
         try:
             process = await connection.create_process(
                 term_type="xterm-256color",
@@ -69,16 +69,15 @@ async def run(person: Socket, agent: Socket, shell: Shell, session_id: str, traf
     except (asyncssh.Error, OSError, TimeoutError) as error:
         return f"the machine's SSH server refused: {error}"
     finally:
-        pump.cancel()
-        await asyncio.gather(pump, return_exceptions=True)
-        theirs.close()
+        await tunnel.end()
 
 
-async def _connect(sock: sockets.socket, shell: Shell) -> asyncssh.SSHClientConnection:
+async def _connect(tunnel: "_Tunnel", shell: Shell) -> asyncssh.SSHClientConnection:
     host_key = asyncssh.import_public_key(shell.host_key)
     async with asyncio.timeout(HANDSHAKE_SECONDS):
         return await asyncssh.connect(
-            sock=sock,
+            "agent",
+            tunnel=tunnel,
             username=shell.account,
             client_keys=[(shell.key, shell.certificate)],
             known_hosts=([host_key], [], []),
@@ -88,28 +87,35 @@ async def _connect(sock: sockets.socket, shell: Shell) -> asyncssh.SSHClientConn
         )
 
 
-async def _pump(agent: Socket, sock: sockets.socket) -> str:
-    """Copy between the agent's WebSocket and a local socket that speaks to the SSH client."""
-    reader, writer = await asyncio.open_connection(sock=sock, limit=FRAME_BYTES)
+class _Tunnel:
+    """What asyncssh needs to speak through an agent's WebSocket instead of a socket."""
 
-    async def to_agent() -> str:
-        while body := await reader.read(FRAME_BYTES):
-            if not await streams.send(agent, body):
-                break
-        return "closed"
+    logger = logging.getLogger("asyncssh")
 
-    async def from_agent() -> str:
-        while (body := await streams.receive(agent)) is not None:
-            writer.write(body)
-            await writer.drain()
-        return "closed"
+    def __init__(self, agent: Socket) -> None:
+        self._agent = agent
+        self._moving: asyncio.Task[None] | None = None
 
-    try:
-        return await streams.first_of(to_agent(), from_agent())
-    finally:
-        writer.close()
-        with contextlib.suppress(OSError):  # the other end may have closed first
-            await writer.wait_closed()
+    async def send(self, body: bytes) -> bool:
+        return await streams.send(self._agent, body)
+
+    async def receive(self) -> bytes | None:
+        return await streams.receive(self._agent)
+
+    async def create_connection(
+        self, factory: Callable[[], asyncssh.SSHClientConnection], _host: str, _port: int
+    ) -> tuple[StreamTransport, asyncssh.SSHClientConnection]:
+        """Called by asyncssh in place of the event loop's method of this name."""
+        connection, transport = factory(), StreamTransport(self, FRAME_BYTES)
+        connection.connection_made(transport)
+        self._moving = asyncio.create_task(transport.run(connection), name="terminal-stream")
+        return transport, connection
+
+    async def end(self) -> None:
+        """Stop moving bytes."""
+        if self._moving is not None:
+            self._moving.cancel()
+            await asyncio.gather(self._moving, return_exceptions=True)
 
 
 async def _outwards(process: asyncssh.SSHClientProcess[bytes], person: Socket, traffic: Traffic) -> str:
