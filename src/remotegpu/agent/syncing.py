@@ -27,8 +27,10 @@ REFUSED_RETRY_S = 60.0
 """After 401, or an answer that makes no sense: somebody has to act first."""
 PROTOCOL_RETRY_S = 300.0
 """After 426: this agent has to be upgraded first."""
-SHORTEST_POLL_S = 0.25
-"""A server that answers a long-poll at once with nothing new is not asked more often than this."""
+EARLY_ANSWER_S = 1.0
+EARLY_PAUSE_FIRST_S = 0.1
+EARLY_PAUSE_CAP_S = 5.0
+"""A server that keeps answering long-polls at once with nothing new is asked less and less often."""
 
 APPLY_RETRY_S = 2.0
 
@@ -108,14 +110,18 @@ class Conversation:
             group.create_task(self._tell_news())
 
     async def _poll(self) -> None:
-        backoff = Backoff(RETRY_FIRST_S, RETRY_CAP_S)
+        failing = Backoff(RETRY_FIRST_S, RETRY_CAP_S)
+        early = Backoff(EARLY_PAUSE_FIRST_S, EARLY_PAUSE_CAP_S)
         while True:
-            began = time.monotonic()
-            revision = self.contact.revision
-            pause = await self._exchange(backoff, wait=True)
-            if pause is None and revision == self.contact.revision:
-                pause = SHORTEST_POLL_S - (time.monotonic() - began)
-            if pause is not None and pause > 0:
+            began, revision = time.monotonic(), self.contact.revision
+            pause = await self._exchange(failing, wait=True)
+            if pause is None:
+                nothing_new = revision == self.contact.revision
+                if nothing_new and time.monotonic() - began < EARLY_ANSWER_S:
+                    pause = early.next()
+                else:
+                    early.reset()
+            if pause is not None:
                 await asyncio.sleep(pause)
 
     async def _tell_news(self) -> None:
@@ -171,7 +177,7 @@ class Conversation:
 
     async def _take(self, request: SyncRequest, response: SyncResponse) -> None:
         self._measurements.inventory_answered(request.inventory_hash, wanted=response.want_inventory)
-        if response.want_inventory:
+        if response.want_inventory and request.inventory is None and self._measurements.inventory_to_send():
             self.tell()
         self._host.refuse(response.refused_attempts)
         desired = response.desired

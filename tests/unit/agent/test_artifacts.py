@@ -74,9 +74,12 @@ def test_links_fifos_and_names_that_are_not_utf8_are_left_out_with_the_reason(
     os.mkfifo(root / "fifo")
     Path(os.fsdecode(os.fsencode(root) + b"/\xff\xfe")).touch()
     (root / "good").touch()
+    deep = root.joinpath(*["d" * 200] * 6)
+    deep.mkdir(parents=True)
+    (deep / "too-deep").touch()
     found = artifacts.collect(root)
     assert [file.path for file in found.files] == ["good"]
-    assert len(found.left_out) == 3
+    assert len(found.left_out) == 4
     assert "\\xff\\xfe" in found.note() or "\\udcff" in found.note()
 
 

@@ -155,7 +155,15 @@ async def test_server_that_does_not_hold_polls_is_not_asked_in_a_tight_loop(part
     server.answers = [SyncResponse() for _ in range(100)]
     conversation.begin()  # type: ignore[attr-defined]
     await asyncio.sleep(0.6)
-    assert 2 <= len(server.requests) <= 4
+    assert 2 <= len(server.requests) <= 6
+
+
+async def test_inventory_that_cannot_be_had_is_not_asked_for_in_a_tight_loop(parts: Parts) -> None:
+    server, _, conversation = parts
+    server.answers = [SyncResponse(want_inventory=True) for _ in range(100)]
+    conversation.begin()  # type: ignore[attr-defined]
+    await asyncio.sleep(0.6)
+    assert 2 <= len(server.requests) <= 6
 
 
 async def test_desired_state_that_cannot_be_applied_is_asked_for_again(

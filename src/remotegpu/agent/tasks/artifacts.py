@@ -23,6 +23,8 @@ from remotegpu.protocol.attempts import ArtifactFile
 BATCH = 200
 """Files per offer: keeps the list of presigned URLs well under a megabyte."""
 PARALLEL_PUTS = 4
+MAX_PATH_BYTES = 1024
+"""Longest path the server takes; one longer would have the whole offer refused."""
 READ_BYTES = 1024 * 1024
 
 log = structlog.get_logger()
@@ -124,9 +126,11 @@ def _describe_again(root: Path, pending: dict[str, ArtifactFile], collection: Co
 
 
 def _describe(found: Collection, path: str, name: str, folder: int, owner: int) -> None:
-    shown = path.encode("utf-8", "backslashreplace").decode()
+    shown = path.encode("utf-8", "backslashreplace").decode()[-100:]
     try:
-        path.encode("utf-8")
+        if len(path.encode("utf-8")) > MAX_PATH_BYTES:
+            found.left_out.append(f"…{shown}: its path is longer than {MAX_PATH_BYTES} bytes")
+            return
         source = _open_regular(name, folder)
     except UnicodeEncodeError:
         found.left_out.append(f"{shown}: its name is not UTF-8")
