@@ -12,8 +12,11 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+# Before NumPy loads its BLAS: matrices this small gain nothing from threads, which wait for each other on a busy host.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np  # noqa: E402 - see above
+from numpy.typing import NDArray  # noqa: E402 - see above
 
 Array = NDArray[np.float64]
 HIDDEN = 48
