@@ -42,6 +42,7 @@ def _insist(targets: list[Identity], number: signal.Signals) -> None:
     """Ask, wait, kill."""
     for target in targets:
         processes.send(target, number)
+        processes.send(target, signal.SIGCONT)  # a suspended process takes no other signal
     for target in proc.wait_gone(targets, _PATIENCE_S):
         processes.send(target, signal.SIGKILL)
     proc.wait_gone(targets, _PATIENCE_S)
