@@ -18,7 +18,7 @@ def host(install: Callable[[str], CleanEnvironment]) -> CleanEnvironment:
 
 def test_the_server_is_not_there(host: CleanEnvironment) -> None:
     there = [
-        name for name in ("litestar", "sqlalchemy", "granian", "psycopg", "redis", "numpy") if host.has(name)
+        name for name in ("litestar", "sqlalchemy", "uvicorn", "psycopg", "redis", "numpy") if host.has(name)
     ]
     assert there == []
 

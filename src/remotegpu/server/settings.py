@@ -56,6 +56,7 @@ class AgentSettings:
     ``dial_seconds``: how long an agent may take to dial a stream it was asked for.
     """
 
+    trusted_proxies: str
     lease_seconds: int
     unreachable_after_seconds: int
     sync_wait_seconds: int
@@ -64,7 +65,10 @@ class AgentSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """``jwt_keys``: the first signs, all verify. ``ssh_ca_key``: OpenSSH private key text of the user CA."""
+    """``jwt_keys``: the first signs, all verify. ``ssh_ca_key``: OpenSSH private key text of the user CA.
+
+    ``trusted_proxies``: addresses or networks, separated by commas, whose ``X-Forwarded-For`` is believed.
+    """
 
     database: DatabaseSettings
     redis: RedisSettings
@@ -150,25 +154,24 @@ def _objects(env: Environment) -> ObjectSettings:
 
 
 def _agents(env: Environment) -> AgentSettings:
-    """A poll must end well before its silence would count as the loss of an attempt or of the machine."""
+    """A poll ends well before its silence would count as the loss of an attempt or of the machine."""
+    lease = env.parsed("AGENT_LEASE_SECONDS", "300", parse_duration, 300)
+    unreachable = env.parsed("AGENT_UNREACHABLE_AFTER", "75s", parse_duration, 75)
+    longest = min(int(SYNC_WAIT_S), lease // 3, unreachable // 3)
     agents = AgentSettings(
-        lease_seconds=env.parsed("AGENT_LEASE_SECONDS", "300", parse_duration, 300),
-        unreachable_after_seconds=env.parsed("AGENT_UNREACHABLE_AFTER", "75s", parse_duration, 75),
-        sync_wait_seconds=env.parsed("AGENT_SYNC_WAIT", f"{SYNC_WAIT_S:g}", parse_duration, 25),
+        lease_seconds=lease,
+        unreachable_after_seconds=unreachable,
+        sync_wait_seconds=env.parsed("AGENT_SYNC_WAIT", f"{max(1, longest)}s", parse_duration, 25),
         dial_seconds=env.parsed("AGENT_DIAL_TIMEOUT", "12s", parse_duration, 12),
     )
-    if not 1 <= agents.sync_wait_seconds <= SYNC_WAIT_S:
+    for key, seconds in (("AGENT_LEASE_SECONDS", lease), ("AGENT_UNREACHABLE_AFTER", unreachable)):
+        if seconds < 3:
+            env.problems.append(f"{key}: found {seconds} s, expected at least 3 s")
+    if not 1 <= agents.sync_wait_seconds <= max(1, longest):
         env.problems.append(
-            f"AGENT_SYNC_WAIT: found {agents.sync_wait_seconds} s, expected 1 to {SYNC_WAIT_S:g} s"
+            f"AGENT_SYNC_WAIT: found {agents.sync_wait_seconds} s, expected 1 to {longest} s: at most "
+            f"{SYNC_WAIT_S:g} s, and a third of AGENT_LEASE_SECONDS and of AGENT_UNREACHABLE_AFTER"
         )
-    for key, seconds in (
-        ("AGENT_LEASE_SECONDS", agents.lease_seconds),
-        ("AGENT_UNREACHABLE_AFTER", agents.unreachable_after_seconds),
-    ):
-        if seconds < 2 * agents.sync_wait_seconds:
-            env.problems.append(
-                f"{key}: found {seconds} s, expected at least twice AGENT_SYNC_WAIT ({agents.sync_wait_seconds} s)"
-            )
     return agents
 
 

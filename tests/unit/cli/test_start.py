@@ -12,7 +12,7 @@ HEAVY = (
     "sqlalchemy",
     "asyncssh",
     "aiohttp",
-    "granian",
+    "uvicorn",
     "cryptography",
     "psycopg",
     "numpy",

@@ -54,5 +54,5 @@ def configure(level: str, program: str) -> None:
     root = logging.getLogger()
     root.handlers = [output]
     root.setLevel(level.upper())
-    for noisy in ("asyncssh", "procrastinate.worker", "httpx", "_granian"):
+    for noisy in ("asyncssh", "websockets", "uvicorn.error"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

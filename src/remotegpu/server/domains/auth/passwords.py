@@ -2,7 +2,6 @@
 
 import secrets
 
-import zxcvbn
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
@@ -38,6 +37,8 @@ def initial_password() -> str:
 
 def check_strength(password: str, *, known: list[str]) -> None:
     """Raise :class:`InvalidError` (``weak_password``) listing everything wrong. ``known``: words such as the e-mail."""
+    import zxcvbn  # noqa: PLC0415 - its dictionaries take 13 MiB, which only a change of password needs
+
     problems: list[FieldProblem] = []
     if len(password) < MIN_LENGTH:
         problems.append(
