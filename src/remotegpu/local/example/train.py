@@ -15,8 +15,8 @@ from pathlib import Path
 # Before NumPy loads its BLAS: matrices this small gain nothing from threads, which wait for each other on a busy host.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-import numpy as np  # noqa: E402 - see above
-from numpy.typing import NDArray  # noqa: E402 - see above
+import numpy as np
+from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 HIDDEN = 48
