@@ -12,6 +12,10 @@ class ProgramError(Exception):
 class Listener(Protocol):
     """The session's side: where a program's output and end go."""
 
+    def is_open(self) -> bool:
+        """Whether anybody is still there to use a program."""
+        ...
+
     def on_output(self, data: bytes) -> None: ...
 
     def on_error_output(self, data: bytes) -> None: ...

@@ -1,14 +1,14 @@
 """The SSH server of one stream: who may come in, and which kinds of channel they get."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import asyncssh
 import structlog
-from asyncssh.constants import OPEN_ADMINISTRATIVELY_PROHIBITED
 
 from remotegpu.agent.access.authorization import Credential, authorized_keys, credential_of
+from remotegpu.agent.access.forwarding import check_target, forward
 from remotegpu.agent.access.guests import Guest, Guests
 from remotegpu.agent.access.launch import Launcher
 from remotegpu.agent.access.program import Program, ProgramError
@@ -18,7 +18,6 @@ from remotegpu.agent.accounts import AccountIdentity
 from remotegpu.protocol.streams import CLOSE_ACCESS_ENDED
 
 _LOG = structlog.get_logger(__name__)
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 LOGIN_PATIENCE_S = 30
 KEEPALIVE_S = 30
 # AES-GCM runs in OpenSSL's assembly; ChaCha20-Poly1305 costs two calls per packet and is what OpenSSH would choose
@@ -143,14 +142,15 @@ class AccessServer(asyncssh.SSHServer):
         self._sessions.add(session)
         return self._connection.create_server_channel(encoding=None), session
 
-    def connection_requested(self, dest_host: str, dest_port: int, orig_host: str, orig_port: int) -> bool:  # noqa: ARG002
-        """Port forwarding: to services on this host's loopback only, never into the operator's network."""
-        if dest_host not in _LOOPBACK:
-            raise asyncssh.ChannelOpenError(
-                OPEN_ADMINISTRATIVELY_PROHIBITED,
-                f"forwarding goes to 127.0.0.1 or localhost of this machine, not to {dest_host}",
-            )
-        return True
+    def connection_requested(
+        self,
+        dest_host: str,
+        dest_port: int,
+        orig_host: str,  # noqa: ARG002 — who asks is known by the certificate
+        orig_port: int,  # noqa: ARG002 — same
+    ) -> Awaitable[asyncssh.SSHTCPSession[bytes]]:
+        check_target(dest_host)
+        return forward(dest_host, dest_port)
 
     async def _launch(self, request: Request, session: AccessSession) -> Program:
         guest = self._guest

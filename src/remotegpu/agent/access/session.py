@@ -182,6 +182,9 @@ class AccessSession(asyncssh.SSHServerSession[bytes]):
 
     # -- the program's side ---------------------------------------------------------------------------------------
 
+    def is_open(self) -> bool:
+        return self._channel is not None and not self._killed
+
     def on_output(self, data: bytes) -> None:
         if self._channel is not None:
             self._channel.write(data)

@@ -23,6 +23,10 @@ def server_pid(sock: socket.socket) -> int:
     return pid
 
 
+class HostGoneError(Exception):
+    """The shell host ended before it answered: connecting again finds none and starts one."""
+
+
 class ShellLink(asyncio.Protocol):
     """Turns frames into the listener's calls and the session's calls into frames."""
 
@@ -33,6 +37,7 @@ class ShellLink(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._pid = 0
         self._ended = False
+        self._answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     # -- asyncio's side -----------------------------------------------------------------------------------------
 
@@ -49,9 +54,11 @@ class ShellLink(asyncio.Protocol):
                 self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 — asyncio names it
-        if not self._ended:
-            self._ended = True
+        if not self._answered.done():
+            self._answered.set_exception(HostGoneError())
+        elif not self._ended:
             self._listener.on_lost()
+        self._ended = True
 
     def pause_writing(self) -> None:
         self._listener.pause_input()
@@ -61,6 +68,8 @@ class ShellLink(asyncio.Protocol):
 
     def _on_frame(self, kind: bytes, payload: bytes) -> None:
         if kind == frames.HELLO:
+            if not self._answered.done():
+                self._answered.set_result(None)
             self._listener.on_attached(resumed=payload == b"\1")
         elif kind == frames.EXIT:
             self._ended = True
@@ -68,6 +77,10 @@ class ShellLink(asyncio.Protocol):
         elif kind == frames.TAKEN:
             self._ended = True
             self._listener.on_taken_over()
+
+    async def answered(self) -> None:
+        """Wait for the host's first word. Raises :class:`HostGoneError`."""
+        await self._answered
 
     # -- the session's side -------------------------------------------------------------------------------------
 

@@ -23,12 +23,13 @@ from remotegpu.agent.access.hosts.identity import Identity
 from remotegpu.agent.access.hosts.startup import Spec
 from remotegpu.agent.access.hosts.terminal import Command, Size
 from remotegpu.agent.access.program import Listener, ProgramError
-from remotegpu.agent.access.shell_link import ShellLink, server_pid
+from remotegpu.agent.access.shell_link import HostGoneError, ShellLink, server_pid
 
 _LOG = structlog.get_logger(__name__)
 HOST_PROCESS = Path(__file__).with_name("host_process.py")
 IDLE_S = 8 * 3600.0
 """How long a web shell without any attached window is kept."""
+_ATTACH_ATTEMPTS = 4
 _START_PATIENCE_S = 10.0
 _KILL_PATIENCE_S = 5.0
 
@@ -80,33 +81,36 @@ class ShellHosts:
     ) -> ShellLink:
         """Connect to the host ``name``, starting it unless it runs. Raises :class:`ProgramError`.
 
-        Account-wide lock: ending an account waits for a start in progress and then finds its socket.
+        Account-wide lock: ending an account waits for a start in progress and then finds its socket; a start that
+        waited for the end finds its listener closed.
         """
-        async with self._locks.setdefault(name.partition("-")[0], asyncio.Lock()):
-            sock = self._connect(name)
-            if sock is None:
-                spec = Spec(
-                    directory=str(self._directory.absolute()),
-                    name=name,
-                    command=command,
-                    identity=identity,
-                    size=size,
-                    persistent=persistent,
-                    idle_s=IDLE_S,
-                )
-                await _start(spec)
-                sock = self._connect(name)
-        if sock is None:
-            raise ProgramError("the terminal ended before it could be used; try again")
-        _, link = await asyncio.get_running_loop().create_unix_connection(
-            lambda: ShellLink(listener, size), sock=sock
+        spec = Spec(
+            directory=str(self._directory.absolute()),
+            name=name,
+            command=command,
+            identity=identity,
+            size=size,
+            persistent=persistent,
+            idle_s=IDLE_S,
         )
-        return link
+        async with self._lock(name):
+            for _ in range(_ATTACH_ATTEMPTS):
+                if not listener.is_open():
+                    raise ProgramError("access has ended")
+                sock = self._connect(name)
+                if sock is None:
+                    await _start(spec)
+                    continue
+                try:
+                    return await _link(sock, listener, size)
+                except HostGoneError:
+                    continue  # it was just ending: a shell's exit and a new attach crossed
+        raise ProgramError("the terminal ended before it could be used; try again")
 
     async def close_account(self, account: str) -> None:
         """End every shell of ``account``, whatever runs in it, and wait until it is gone."""
         prefix = _prefix(account)
-        async with self._locks.setdefault(prefix, asyncio.Lock()):
+        async with self._lock(prefix):
             await asyncio.gather(
                 *(self._end(name) for name in self._names() if name.startswith(f"{prefix}-"))
             )
@@ -116,6 +120,10 @@ class ShellHosts:
         kept = {_prefix(account) for account in accounts}
         strangers = [name for name in self._names() if name.partition("-")[0] not in kept]
         await asyncio.gather(*(self._end(name) for name in strangers))
+
+    def _lock(self, name: str) -> asyncio.Lock:
+        """One per account, from a socket's name or its first part."""
+        return self._locks.setdefault(name.partition("-")[0], asyncio.Lock())
 
     def _names(self) -> list[str]:
         return [entry.name for entry in self._directory.iterdir()] if self._directory.is_dir() else []
@@ -153,6 +161,15 @@ class ShellHosts:
             return  # it ended by itself meanwhile
         finally:
             sock.close()
+
+
+async def _link(sock: socket.socket, listener: Listener, size: Size) -> ShellLink:
+    """Raises :class:`HostGoneError`."""
+    _, link = await asyncio.get_running_loop().create_unix_connection(
+        lambda: ShellLink(listener, size), sock=sock
+    )
+    await link.answered()
+    return link
 
 
 async def _start(spec: Spec) -> None:
