@@ -4,46 +4,27 @@ Every action runs as a task of its own and none blocks the event loop; when one 
 """
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
 
 import structlog
 
 from remotegpu.agent import reconciler
-from remotegpu.agent.accounts.adapter import AccountError, Accounts
+from remotegpu.agent.account_keeper import AccessControl, AccountKeeper
+from remotegpu.agent.accounts.adapter import Accounts
 from remotegpu.agent.backoff import Backoff
-from remotegpu.agent.journal import AccountPhase, AccountRecord, AttemptRecord, Journal
-from remotegpu.agent.reconciler import AccountView, Actual, AttemptView
+from remotegpu.agent.journal import AttemptRecord, Journal
+from remotegpu.agent.reconciler import Actual, AttemptView
 from remotegpu.agent.tasks.adapter import AttemptExit, AttemptRunner
 from remotegpu.agent.tasks.lifecycle import AttemptLife, Surroundings
 from remotegpu.agent.tasks.uplink import Uplink
 from remotegpu.protocol.attempts import AttemptReport, AttemptSpec
-from remotegpu.protocol.sync import AccountReport, AccountSpec, DesiredState
+from remotegpu.protocol.sync import AccountReport, DesiredState
 
-ACCOUNT_RETRY_FIRST_S = 2.0
-ACCOUNT_RETRY_CAP_S = 60.0
 DROP_RETRY_S = 30.0
 FAILED_ACTION_RETRY_S = 5.0
 
 log = structlog.get_logger()
-
-
-class AccessControl(Protocol):
-    """What cutting an account off needs from the access part."""
-
-    def close_account(self, name: str) -> Awaitable[None]:
-        """End every shell and stream of the account; done when they are gone."""
-        ...
-
-
-@dataclass(slots=True)
-class _Account:
-    """A recorded account, and when a failed action on it may be repeated (monotonic)."""
-
-    record: AccountRecord
-    due_at: float = 0.0
 
 
 class Actor:
@@ -61,32 +42,26 @@ class Actor:
     ) -> None:
         self._journal = journal
         self._runner = runner
-        self._accounts = accounts
-        self._access = access
         self._news = news
+        self._accounts = AccountKeeper(
+            journal=journal, accounts=accounts, access=access, changed=self._changed
+        )
         self._surroundings = Surroundings(
             journal=journal, runner=runner, uplink=uplink, account_of=accounts.lookup, news=self._changed
         )
         self._desired: DesiredState | None = None
         self._lives: dict[str, AttemptLife] = {}
         self._driving: dict[str, asyncio.Task[None]] = {}
-        self._known_accounts: dict[tuple[str, str], _Account] = {}
-        self._host_accounts: frozenset[str] = frozenset()
-        self._busy_accounts: set[str] = set()
-        self._backoffs: dict[str, Backoff] = {}
         self._forgotten: frozenset[str] = frozenset()
         self._refused: frozenset[str] = frozenset()
         self._acting: set[asyncio.Task[None]] = set()
         self._dropping: set[str] = set()
         self._swept = False
-        self._accounts_turn = asyncio.Lock()  # `useradd` and `userdel` refuse to run side by side
 
     async def adopt(self) -> None:
         """Take over what earlier agents began: their attempts go on where they were."""
         records = await asyncio.to_thread(self._journal.attempts)
-        known = await asyncio.to_thread(self._journal.accounts)
-        self._host_accounts = frozenset(await asyncio.to_thread(self._accounts.names))
-        self._known_accounts = {(each.name, each.allocation_id): _Account(each) for each in known}
+        await self._accounts.load()
         for record in records:
             self._drive(AttemptLife(record, self._surroundings))
         if records:
@@ -120,17 +95,7 @@ class Actor:
 
     def account_reports(self) -> list[AccountReport]:
         """The state of every account the server speaks of."""
-        desired = self._desired
-        if desired is None:
-            return []
-        asked = {(each.name, each.allocation_id) for each in [*desired.accounts, *desired.cleanups]}
-        return [
-            AccountReport(
-                name=record.name, allocation_id=record.allocation_id, state=record.phase, detail=record.detail
-            )
-            for key, known in self._known_accounts.items()
-            if key in asked and (record := known.record)
-        ]
+        return self._accounts.reports(self._desired) if self._desired is not None else []
 
     def reconcile(self) -> None:
         """Compare and begin what is to do. Returns at once."""
@@ -148,19 +113,15 @@ class Actor:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _actual(self) -> Actual:
-        now = time.monotonic()
         return Actual(
             attempts={
                 life.attempt_id: _attempt_view(life)
                 for life in self._lives.values()
                 if life.attempt_id not in self._dropping
             },
-            accounts={
-                key: AccountView(*key, known.record.phase, known.due_at <= now)
-                for key, known in self._known_accounts.items()
-            },
-            host_accounts=self._host_accounts,
-            busy_accounts=frozenset(self._busy_accounts),
+            accounts=self._accounts.views(),
+            host_accounts=self._accounts.on_host,
+            busy_accounts=self._accounts.busy,
             forgotten=self._forgotten - self._lives.keys(),
             refused=self._refused | self._dropping,
         )
@@ -182,16 +143,13 @@ class Actor:
                 self._forgotten -= {attempt_id}
                 self._act(self._revive(attempt_id))
             case reconciler.EnsureAccount(spec):
-                self._busy_accounts.add(spec.name)
-                self._act(self._ensure_account(spec))
+                self._act(self._accounts.ensure(spec))
             case reconciler.RemoveAccount(name, allocation_id):
-                self._busy_accounts.add(name)
-                self._act(self._remove_account(name, allocation_id))
+                self._act(self._accounts.remove(name, allocation_id))
             case reconciler.ConfirmAbsent(name, allocation_id):
-                self._act(self._record_account(AccountRecord(name, allocation_id, "absent")))
+                self._act(self._accounts.confirm_absent(name, allocation_id))
             case reconciler.ForgetAccount(name, allocation_id):
-                del self._known_accounts[name, allocation_id]
-                self._act(asyncio.to_thread(self._journal.forget_account, name, allocation_id))
+                self._act(self._accounts.forget(name, allocation_id))
 
     def _act(self, action: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(action)
@@ -271,45 +229,6 @@ class Actor:
             await asyncio.sleep(DROP_RETRY_S)
         finally:
             self._dropping.discard(attempt_id)
-
-    async def _ensure_account(self, spec: AccountSpec) -> None:
-        try:
-            async with self._accounts_turn:
-                await asyncio.to_thread(self._accounts.ensure, spec)
-            await self._note_account(AccountRecord(spec.name, spec.allocation_id, "present"))
-        except AccountError as error:
-            await self._note_account(AccountRecord(spec.name, spec.allocation_id, "failed", str(error)))
-        finally:
-            self._busy_accounts.discard(spec.name)
-
-    async def _remove_account(self, name: str, allocation_id: str) -> None:
-        try:
-            await self._access.close_account(name)
-            async with self._accounts_turn:
-                proof = await asyncio.to_thread(self._accounts.remove, name)
-            phase: AccountPhase = "absent" if proof.absent else "failed"
-            await self._note_account(AccountRecord(name, allocation_id, phase, proof.detail()))
-        finally:
-            self._busy_accounts.discard(name)
-
-    async def _note_account(self, record: AccountRecord) -> None:
-        """Record the outcome, and come back later when it failed."""
-        await self._record_account(record)
-        self._host_accounts = frozenset(await asyncio.to_thread(self._accounts.names))
-        if record.phase != "failed":
-            self._backoffs.pop(record.name, None)
-            log.info("account", name=record.name, allocation_id=record.allocation_id, state=record.phase)
-            return
-        log.error("account failed", name=record.name, detail=record.detail)
-        backoff = self._backoffs.setdefault(record.name, Backoff(ACCOUNT_RETRY_FIRST_S, ACCOUNT_RETRY_CAP_S))
-        delay = backoff.next()
-        self._known_accounts[record.name, record.allocation_id].due_at = time.monotonic() + delay
-        asyncio.get_running_loop().call_later(delay, self.reconcile)
-
-    async def _record_account(self, record: AccountRecord) -> None:
-        await asyncio.to_thread(self._journal.record_account, record)
-        self._known_accounts[record.name, record.allocation_id] = _Account(record)
-        self._news()
 
 
 def _attempt_view(life: AttemptLife) -> AttemptView:

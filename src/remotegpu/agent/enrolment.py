@@ -5,14 +5,15 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from remotegpu import __version__
 from remotegpu.agent import settings
 from remotegpu.agent.client import ProtocolRefusedError, ServerClient, TokenRefusedError
-from remotegpu.agent.settings import Problem, SettingsError
 from remotegpu.agent.tasks.uplink import RejectedError, UnreachableError
 from remotegpu.agent.token_store import write_private
+from remotegpu.kit.environment import Environment
 from remotegpu.protocol.enrolment import EnrolRequest, EnrolResponse
 from remotegpu.protocol.inventory import Inventory
 from remotegpu.protocol.version import PROTOCOL_VERSION
@@ -42,7 +43,7 @@ class EnrolmentPlan:
 def enrol(plan: EnrolmentPlan) -> EnrolResponse:
     """Enrol this host and write its environment file.
 
-    Raises :class:`EnrolmentError`, or :class:`~remotegpu.agent.settings.SettingsError` for unusable arguments.
+    Raises :class:`EnrolmentError`, or :class:`~remotegpu.kit.environment.SettingsError` for unusable arguments.
     """
     _check(plan)
     join_token = read_join_token(plan.token_file)
@@ -109,18 +110,20 @@ def with_env_file(environ: Mapping[str, str], path: Path | None) -> dict[str, st
 
 def _check(plan: EnrolmentPlan) -> None:
     """All unusable arguments at once."""
-    problems = [
-        settings.check_server_url("--server", plan.server_url),
-        settings.check_isolation("--isolation", plan.isolation, is_root=os.geteuid() == 0),
-    ]
-    if not 0 <= plan.simulate_gpus <= settings.MAX_SIMULATED_GPUS:
-        expected = f"a whole number from 0 to {settings.MAX_SIMULATED_GPUS}"
-        problems.append(Problem("--simulate-gpus", str(plan.simulate_gpus), expected))
-    if not plan.data_dir.is_absolute():
-        problems.append(Problem("--data-dir", repr(str(plan.data_dir)), "an absolute path"))
-    found = [problem for problem in problems if problem is not None]
-    if found:
-        raise SettingsError(found)
+    isolation = partial(settings.parse_isolation, is_root=os.geteuid() == 0)
+    arguments = Environment(
+        {
+            "--server": plan.server_url,
+            "--isolation": plan.isolation,
+            "--simulate-gpus": str(plan.simulate_gpus),
+            "--data-dir": str(plan.data_dir),
+        }
+    )
+    arguments.parsed("--server", None, settings.parse_server_url, "")
+    arguments.parsed("--isolation", "linux", isolation, "linux")
+    arguments.parsed("--simulate-gpus", "0", settings.parse_gpu_count, 0)
+    arguments.parsed("--data-dir", None, settings.parse_data_dir, plan.data_dir)
+    arguments.finish()
 
 
 def _check_env_file(plan: EnrolmentPlan) -> None:

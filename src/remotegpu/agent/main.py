@@ -33,6 +33,7 @@ from remotegpu.agent.tasks.command import SYSTEM_PATH, Interpreters
 from remotegpu.agent.tasks.host_runner import HostRunner
 from remotegpu.agent.token_rotation import TokenRotator
 from remotegpu.agent.token_store import TokenStore
+from remotegpu.kit.environment import SettingsError
 
 WORKER_THREADS = 6
 """For what blocks (fsync, useradd, hashing). More would only cost memory: each gets a malloc arena."""
@@ -67,7 +68,7 @@ def start(environ: Mapping[str, str]) -> int:
         prepare_data_dir(loaded)
         with hold_lock(loaded.data_dir):
             asyncio.run(_run(loaded))
-    except settings.SettingsError as error:
+    except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_SETTINGS
     except StartError as error:

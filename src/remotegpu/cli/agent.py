@@ -55,7 +55,8 @@ def enroll(
 ) -> int:
     """Exchange a join token for this host's own token, and write the agent's environment file."""
     from remotegpu.agent.enrolment import EnrolmentError, EnrolmentPlan, enrol
-    from remotegpu.agent.settings import SettingsError, default_data_dir
+    from remotegpu.agent.settings import default_data_dir
+    from remotegpu.kit.environment import SettingsError
 
     plan = EnrolmentPlan(
         server_url=server,

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import pytest
 
-from remotegpu.agent import actions
+from remotegpu.agent import account_keeper, actions
 from remotegpu.agent.accounts.fake import FakeAccounts
 from remotegpu.agent.actions import Actor
 from remotegpu.agent.journal import Journal
@@ -84,7 +84,7 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setattr(actions, "ACCOUNT_RETRY_FIRST_S", 0.05)
+    monkeypatch.setattr(account_keeper, "RETRY_FIRST_S", 0.05)
     made = World(tmp_path)
     yield made
     await made.actor.close()
@@ -145,7 +145,7 @@ async def test_wipe_that_leaves_something_is_reported_and_tried_again(world: Wor
     await until(lambda: world.account_state() == ("absent", ""))
     assert set(world.access.closed) == {"acme"}
     await world.actor.apply(DesiredState(revision=3))
-    await until(lambda: world.actor._known_accounts == {})
+    await until(lambda: world.actor._accounts._known == {})
 
 
 async def test_crash_between_any_two_steps_starts_nothing_twice(world: World) -> None:

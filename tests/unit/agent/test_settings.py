@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from remotegpu.agent.settings import SettingsError, load
+from remotegpu.agent.settings import load
+from remotegpu.kit.environment import SettingsError
 
 GOOD = {
     "REMOTEGPU_SERVER_URL": "https://gpu.example.com/",
@@ -16,7 +17,7 @@ GOOD = {
 def problems(environ: dict[str, str], *, is_root: bool = True) -> dict[str, str]:
     with pytest.raises(SettingsError) as caught:
         load(environ, is_root=is_root)
-    return {problem.key: str(problem) for problem in caught.value.problems}
+    return {problem.partition(":")[0]: problem for problem in caught.value.problems}
 
 
 def test_good_settings_and_defaults() -> None:
