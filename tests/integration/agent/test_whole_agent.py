@@ -229,7 +229,7 @@ async def test_end_of_the_lease_kills_wipes_and_proves_it(
 async def test_agent_stops_cleanly_on_sigterm_and_the_attempt_goes_on(
     server: FakeServer, agent: AgentProcess, attempt: Attempt, leftovers: Callable[[], list[int]]
 ) -> None:
-    spec = attempt("sleep 1.5; echo done")
+    spec = attempt("sleep 4; echo done")
     await server.run(spec)
     await server.report(spec.attempt_id, "running")
     began = time.monotonic()
