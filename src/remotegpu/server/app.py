@@ -21,6 +21,7 @@ from remotegpu.server.agents.authentication import Nodes
 from remotegpu.server.agents.heartbeats import Heartbeats
 from remotegpu.server.agents.sync import Sync
 from remotegpu.server.core import guards, paging
+from remotegpu.server.core.bodies import JsonRequest
 from remotegpu.server.core.services import Services, open_services, provide_services
 from remotegpu.server.core.signals import customer_access_changed
 from remotegpu.server.core.unit_of_work import provide_tx
@@ -63,8 +64,10 @@ def openapi() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="RemoteGPU",
         version=__version__,
-        path="/api/v1/schema",
         render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+        openapi_router=Router(
+            "/api/v1/schema", route_handlers=[], guards=[guards.PUBLIC], include_in_schema=False
+        ),
         security=[{"bearer": []}],
         components=Components(security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer")}),
     )
@@ -89,9 +92,11 @@ async def lifespan(app: Litestar) -> AsyncGenerator[None]:
     services: Services = app.state["services"]
     heartbeats: Heartbeats = app.state["heartbeats"]
     services.hub.start()
+    nodes: Nodes = app.state["nodes"]
     flushing = asyncio.create_task(heartbeats.run(), name="flush-heartbeats")
     async with connections.announcing_instance(services):
-        yield
+        with nodes.listening():
+            yield
     flushing.cancel()
     await asyncio.gather(flushing, return_exceptions=True)
     await services.close()
@@ -119,7 +124,8 @@ def create_app(settings: Settings) -> Litestar:
             "paging": Provide(paging.provide_paging, sync_to_thread=False),
         },
         exception_handlers={Exception: refusals.answer},
-        after_exception=[refusals.log_broken_stream],
+        after_exception=[refusals.note, refusals.log_broken_stream],
+        request_class=JsonRequest,
         lifespan=[lifespan],
         openapi_config=openapi(),
         request_max_body_size=MAX_BODY,

@@ -24,14 +24,20 @@ log = structlog.get_logger()
 
 
 def answer(
-    _request: Request[Any, Any, Any], error: Exception
+    request: Request[Any, Any, Any], error: Exception
 ) -> Response[Problem]:  # Any: errors come before types
     """Exception handler of the whole application."""
-    known = problems.translate(error)
+    known = problems.translate(error, request)
     problems.log_unexpected(error, known)
-    if known.status in RECORDED and _is_refusal(error):
-        context.current().refusal = (known.status, known.code, known.detail)
     return problems.respond(known)
+
+
+async def note(error: Exception, _scope: Scope) -> None:
+    """Remember a refusal until it is recorded. A hook, since Litestar closes a refused WebSocket without a handler."""
+    if _is_refusal(error):
+        known = problems.translate(error)
+        if known.status in RECORDED:
+            context.current().refusal = (known.status, known.code, known.detail)
 
 
 def log_broken_stream(error: Exception, scope: Scope) -> None:

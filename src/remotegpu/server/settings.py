@@ -3,6 +3,7 @@
 Every secret can also come from a file named by ``NAME_FILE``. There are no default secrets.
 """
 
+import ipaddress
 import os
 import secrets
 from collections.abc import Mapping
@@ -56,7 +57,6 @@ class AgentSettings:
     ``dial_seconds``: how long an agent may take to dial a stream it was asked for.
     """
 
-    trusted_proxies: str
     lease_seconds: int
     unreachable_after_seconds: int
     sync_wait_seconds: int
@@ -80,6 +80,7 @@ class Settings:
     host: str
     port: int
     public_url: str
+    trusted_proxies: str
     log_level: str
     instance: str
     agents: AgentSettings
@@ -100,6 +101,7 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         host=env.text("SERVER_HOST", "127.0.0.1"),
         port=port,
         public_url=env.text("PUBLIC_URL", f"http://127.0.0.1:{port}").rstrip("/"),
+        trusted_proxies=env.parsed("TRUSTED_PROXIES", "", _networks, ""),
         log_level=env.parsed("LOG_LEVEL", "info", _one_of(LOG_LEVELS), "info"),
         instance=env.text("INSTANCE_NAME", f"server-{secrets.token_hex(4)}"),
         agents=_agents(env),
@@ -185,6 +187,16 @@ def _jwt_keys(env: Environment) -> tuple[str, ...]:
                 f"JWT_SECRET: key {number} has {len(key)} characters, expected at least {JWT_KEY_MIN_CHARACTERS}"
             )
     return keys
+
+
+def _networks(text: str) -> str:
+    """Addresses and networks, separated by commas. Anybody else could otherwise choose the address that is recorded."""
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            ipaddress.ip_network(entry)
+        except ValueError as error:
+            raise ValueError(f"found {entry!r}, expected an address or network such as 10.0.0.0/8") from error
+    return text
 
 
 def _one_of(allowed: tuple[str, ...]):

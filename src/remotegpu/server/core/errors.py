@@ -40,6 +40,20 @@ class InvalidError(RemoteGPUError):
     title = "The request is not valid"
 
 
+class MalformedError(RemoteGPUError):
+    """Not readable at all; what can be read and is wrong is :class:`InvalidError`."""
+
+    status = 400
+    code = "malformed"
+    title = "The request cannot be read"
+
+
+class UnsupportedMediaTypeError(RemoteGPUError):
+    status = 415
+    code = "unsupported_media_type"
+    title = "The body has the wrong type"
+
+
 class NotAuthenticatedError(RemoteGPUError):
     status = 401
     code = "not_authenticated"

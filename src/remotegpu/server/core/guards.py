@@ -27,7 +27,8 @@ class Allow:
     agent: bool = False
     before_password_change: bool = False
 
-    def __call__(self, connection: Connection, _handler: BaseRouteHandler) -> None:
+    async def __call__(self, connection: Connection, _handler: BaseRouteHandler) -> None:
+        """Asynchronous without need: Litestar would move a plain function to a thread for every request."""
         if self.public or self.agent:
             return
         caller = connection.user
@@ -48,6 +49,11 @@ ADMIN = Allow(frozenset({Role.ADMIN}))
 OWNER = Allow(frozenset({Role.ADMIN, Role.OWNER}))
 ANYONE = Allow(frozenset(Role))
 ANYONE_EVEN_WITH_OLD_PASSWORD = Allow(frozenset(Role), before_password_change=True)
+
+
+def declared(handler: BaseRouteHandler) -> Allow | None:
+    """What a route declares; None for one that forgot to."""
+    return next((guard for guard in handler.resolve_guards() if isinstance(guard, Allow)), None)
 
 
 def caller_of_request() -> Caller:

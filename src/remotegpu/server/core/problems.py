@@ -9,15 +9,17 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from psycopg.errors import LockNotAvailable, QueryCanceled
 from redis.exceptions import RedisError
-from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 
-from remotegpu.server.core import context
-from remotegpu.server.core.errors import ConflictError, FieldProblem, RemoteGPUError, UnavailableError
+from remotegpu.server.core import context, parameters
+from remotegpu.server.core.errors import ConflictError, InvalidError, RemoteGPUError, UnavailableError
 
 MEDIA_TYPE = "application/problem+json"
 AnyRequest = Request[Any, Any, Any]  # Any: errors come before the types of user and state are known
+
+UNEXPECTED = "an unexpected error; the request id leads to its log lines"
 
 log = structlog.get_logger()
 
@@ -31,12 +33,12 @@ class FieldProblemView(msgspec.Struct, kw_only=True):
 class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     """RFC 9457 problem details. ``code`` is stable; ``detail`` is for people; ``request_id`` finds the log lines."""
 
-    type: str | None
-    title: str | None
-    status: int | None
-    detail: str | None
-    code: str | None
-    request_id: str | None
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
     errors: list[FieldProblemView] = []
     retry_after: int | None = None
 
@@ -61,45 +63,28 @@ def respond(error: RemoteGPUError) -> Response[Problem]:
     return Response(body, status_code=error.status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def of_http(error: HTTPException) -> RemoteGPUError:
+def of_http(error: HTTPException, request: AnyRequest | None = None) -> RemoteGPUError:
     """Litestar's own refusals (unknown path, wrong method, unreadable body, wrong parameters) in our form."""
-    codes = {
-        400: "malformed",
-        404: "not_found",
-        405: "method_not_allowed",
-        413: "too_large",
-        415: "unsupported_media_type",
-    }
-    titles = {404: "Not found", 405: "This path has no such method", 413: "The body is too large"}
-    problems = [_field_problem(entry) for entry in _entries(error)]
-    known = RemoteGPUError(
-        _readable(error, problems), code=codes.get(error.status_code, "invalid"), errors=problems
-    )
-    known.status = error.status_code  # the class cannot know it
-    known.title = titles.get(error.status_code, "The request is not valid")
+    if error.status_code >= 500:
+        return RemoteGPUError(UNEXPECTED)
+    if isinstance(error, ValidationException):
+        return parameters.refused(error, request)
+    code, title = _KNOWN.get(error.status_code, ("malformed", "The request cannot be read"))
+    known = RemoteGPUError(_without_url(error.detail), code=code)
+    known.status, known.title = error.status_code, title  # the class cannot know them
     return known
 
 
-def _entries(error: HTTPException) -> list[dict[str, Any]]:  # Any: Litestar's own shape
-    extra = error.extra if isinstance(error, ValidationException) else None
-    return [entry for entry in extra if isinstance(entry, dict)] if isinstance(extra, list) else []
+_KNOWN = {
+    404: ("not_found", "Not found"),
+    405: ("method_not_allowed", "This path has no such method"),
+    413: ("too_large", "The body is too large"),
+    415: ("unsupported_media_type", "The body has the wrong type"),
+}
 
 
-def _field_problem(entry: dict[str, Any]) -> FieldProblem:  # Any: Litestar's own shape
-    source = entry.get("source")
-    where = f"{source}." if source and str(source) not in {"body", "ParamType.BODY"} else ""
-    return FieldProblem(
-        f"{where}{entry.get('key', '')}".strip("."), "an unusable value", str(entry.get("message", ""))
-    )
-
-
-def _readable(error: HTTPException, problems: list[FieldProblem]) -> str:
-    if problems:
-        return "; ".join(f"{problem.field or 'body'}: {problem.expected}" for problem in problems)
-    return (
-        re.sub(r" for (GET|POST|PATCH|DELETE) http\S+", "", error.detail)
-        or "the request cannot be understood"
-    )
+def _without_url(detail: str) -> str:
+    return re.sub(r" for (GET|POST|PATCH|DELETE) http\S+", "", detail) or "the request cannot be understood"
 
 
 def of_database(error: DBAPIError) -> RemoteGPUError:
@@ -107,6 +92,10 @@ def of_database(error: DBAPIError) -> RemoteGPUError:
     if isinstance(error, IntegrityError):
         return ConflictError(
             "somebody else changed this at the same moment; look at it again and retry", code="conflict"
+        )
+    if isinstance(error, DataError):
+        return InvalidError(
+            "a value of this request is outside of what can be stored, such as a number beyond 2^63"
         )
     if isinstance(error.orig, LockNotAvailable | QueryCanceled):
         return UnavailableError(
@@ -117,16 +106,16 @@ def of_database(error: DBAPIError) -> RemoteGPUError:
             "the database does not answer; nothing was changed, try again in a moment",
             code="database_unavailable",
         )
-    return RemoteGPUError("an unexpected error; the request id leads to its log lines")
+    return RemoteGPUError(UNEXPECTED)
 
 
-def translate(error: Exception) -> RemoteGPUError:
+def translate(error: Exception, request: AnyRequest | None = None) -> RemoteGPUError:
     """Any exception as one of ours."""
     match error:
         case RemoteGPUError():
             known = error
         case HTTPException():
-            known = of_http(error)
+            known = of_http(error, request)
         case DBAPIError():
             known = of_database(error)
         case PoolTimeoutError():
@@ -140,7 +129,7 @@ def translate(error: Exception) -> RemoteGPUError:
                 "the cache does not answer; try again in a moment", code="cache_unavailable"
             )
         case _:
-            known = RemoteGPUError("an unexpected error; the request id leads to its log lines")
+            known = RemoteGPUError(UNEXPECTED)
     return known
 
 

@@ -3,7 +3,7 @@
 from litestar.connection import ASGIConnection
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 
-from remotegpu.server.core import context
+from remotegpu.server.core import context, guards
 from remotegpu.server.core.context import Caller
 from remotegpu.server.core.database import transaction
 from remotegpu.server.core.errors import NotAuthenticatedError
@@ -12,9 +12,15 @@ from remotegpu.server.domains.auth import refresh, service, tickets
 
 
 class PersonAuthentication(AbstractAuthenticationMiddleware):
-    """Sets ``connection.user``. No header: None (a guard decides). A bad header: 401 with the reason."""
+    """Sets ``connection.user``. No header: None (a guard decides). A bad header: 401 with the reason.
+
+    On public routes nobody looks: who comes with an expired token to renew it must not be refused for that.
+    """
 
     async def authenticate_request(self, connection: ASGIConnection) -> AuthenticationResult:  # pyright: ignore[reportMissingTypeArgument,reportUnknownParameterType]
+        allow = guards.declared(connection.route_handler)
+        if allow is not None and allow.public:
+            return AuthenticationResult(user=None, auth=None)
         services = connection.app.state["services"]
         token = bearer(connection.headers.get("authorization"))
         ticket = connection.query_params.get("ticket") if connection.scope["type"] == "websocket" else None

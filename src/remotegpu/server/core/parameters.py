@@ -1,0 +1,65 @@
+"""Wrong query parameters, headers and path parts, in the words of :mod:`remotegpu.server.core.explain`."""
+
+import re
+from typing import Any
+
+from litestar import Request
+from litestar.exceptions import ValidationException
+from litestar.handlers.base import BaseRouteHandler
+from litestar.params import ParameterKwarg
+from litestar.typing import FieldDefinition
+
+from remotegpu.server.core import explain
+from remotegpu.server.core.errors import FieldProblem, InvalidError
+
+AnyRequest = Request[Any, Any, Any]  # Any: errors come before the types of user and state are known
+
+
+def refused(error: ValidationException, request: AnyRequest | None) -> InvalidError:
+    """Litestar's refusal of parameters as ours, with what was found in each."""
+    extra = error.extra if isinstance(error.extra, list) else []
+    entries = [entry for entry in extra if isinstance(entry, dict)]
+    problems = [
+        _problem(str(entry.get("key", "")), str(entry.get("message", "")), request) for entry in entries
+    ]
+    if not problems:
+        problems = _missing(error.detail)
+    names = ", ".join(problem.field for problem in problems)
+    return InvalidError(f"unusable parameters: {names}" if names else "unusable parameters", errors=problems)
+
+
+def _missing(detail: str) -> list[FieldProblem]:
+    match = re.match(r"Missing required (?:\w+ )?parameter '([^']+)'", detail)
+    return [FieldProblem(match[1], "nothing", "a value")] if match else []
+
+
+def _problem(key: str, message: str, request: AnyRequest | None) -> FieldProblem:
+    field = None if request is None else _field(request.route_handler, key)
+    name = key if field is None else _public_name(field)
+    sent = _sent(request, name)
+    if field is None:
+        return FieldProblem(name, sent or "nothing", message)
+    problem = explain.of_message(message, sent, field.raw, name)
+    found = "nothing" if sent is None else explain.shown(sent)
+    return FieldProblem(name, found, problem.expected)
+
+
+def _field(handler: BaseRouteHandler, key: str) -> FieldDefinition | None:
+    """The parameter named ``key`` in Python, of the handler or of one of its dependencies."""
+    signatures = [handler.parsed_fn_signature]
+    signatures += [provider.parsed_fn_signature for provider in handler.resolve_dependencies().values()]
+    return next((s.parameters[key] for s in signatures if key in s.parameters), None)
+
+
+def _public_name(field: FieldDefinition) -> str:
+    definition = field.kwarg_definition
+    if isinstance(definition, ParameterKwarg):
+        return definition.query or definition.header or definition.cookie or field.name
+    return field.name
+
+
+def _sent(request: AnyRequest | None, name: str) -> str | None:
+    if request is None:
+        return None
+    value: Any = request.query_params.get(name, request.headers.get(name))  # Any: one text, or several
+    return value if isinstance(value, str) or value is None else ", ".join(map(str, value))
