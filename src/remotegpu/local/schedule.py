@@ -12,8 +12,9 @@ SATISFIED: frozenset[Phase] = frozenset({"ready", "done"})
 RESTART_DELAYS_S = (0.1, 0.5, 1.0, 2.0, 4.0)
 """Delay before each restart after quick failures in a row; after the last one the service is given up."""
 
-STEP_DELAYS_S = (0.5, 2.0)
-"""A step that failed three times will not pass a fourth time."""
+FIRST_DELAYS_S = (0.5, 2.0)
+"""For steps, and for services that never were ready: what failed three times will not pass a fourth time, and somebody
+waits to be told so."""
 
 STEADY_S = 20.0
 """A run this long wipes the slate: the next failure counts as the first again."""
@@ -49,7 +50,7 @@ def after_failure(spec: ServiceSpec, own: Progress, now: float, error: str, *, p
     """The progress after an unexpected end. ``patient``: never give up (the disk is full; space may come back)."""
     steady = own.phase == "ready" and now - own.since >= STEADY_S
     failures = 1 if steady else own.quick_failures + 1
-    delays = STEP_DELAYS_S if spec.step else RESTART_DELAYS_S
+    delays = RESTART_DELAYS_S if own.was_ready and not spec.step else FIRST_DELAYS_S
     give_up = failures > len(delays) and not patient
     return Progress(
         phase="failed" if give_up else "backoff",

@@ -49,7 +49,7 @@ def test_a_database_that_fell_over_again_does_not_hold_up_the_agents_restart() -
 
 
 def test_restarts_come_at_growing_intervals_and_end() -> None:
-    spec, own, now = _spec("valkey"), Progress(phase="starting"), 100.0
+    spec, own, now = _spec("valkey"), Progress(phase="starting", was_ready=True), 100.0
     delays: list[float] = []
     while own.phase != "failed":
         own = schedule.after_failure(spec, own, now, "gone", patient=False)
@@ -59,7 +59,7 @@ def test_restarts_come_at_growing_intervals_and_end() -> None:
 
 
 def test_a_full_disk_never_makes_it_give_up() -> None:
-    spec, own = _spec("postgres"), Progress(phase="starting")
+    spec, own = _spec("postgres"), Progress(phase="starting", was_ready=True)
     for _ in range(50):
         own = schedule.after_failure(spec, own, 0.0, "No space left on device", patient=True)
     assert own.phase == "backoff"
@@ -73,8 +73,9 @@ def test_a_long_good_run_wipes_the_slate() -> None:
     assert own.phase == "backoff"
 
 
-def test_a_failing_step_is_tried_three_times() -> None:
-    spec, own, tries = _spec("migrate", step=True), Progress(), 1
+@pytest.mark.parametrize("spec", [_spec("migrate", step=True), _spec("server")], ids=lambda spec: spec.name)
+def test_what_never_worked_is_tried_three_times(spec: ServiceSpec) -> None:
+    own, tries = Progress(), 1
     while (own := schedule.after_failure(spec, own, 0.0, "no", patient=False)).phase != "failed":
         tries += 1
     assert tries == 3
