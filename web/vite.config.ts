@@ -28,7 +28,7 @@ export default defineConfig({
     assetsInlineLimit: 0,
   },
   test: {
-    environment: 'jsdom',
+    environment: 'node', // what needs a page says so in its first line
     include: ['tests/**/*.test.ts'],
     restoreMocks: true,
   },

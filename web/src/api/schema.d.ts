@@ -4,6 +4,228 @@
  */
 
 export interface paths {
+    "/api/v1/agent/attempts/{attempt_id}/artifacts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** OfferArtifacts */
+        post: operations["ApiV1AgentAttemptsAttemptIdArtifactsOfferArtifacts"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agent/attempts/{attempt_id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** PushLog */
+        post: operations["ApiV1AgentAttemptsAttemptIdLogPushLog"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agent/enroll": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Enrol */
+        post: operations["ApiV1AgentEnrollEnrol"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agent/sync": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Sync */
+        post: operations["ApiV1AgentSyncSync"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/agent/token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** RotateToken */
+        post: operations["ApiV1AgentTokenRotateToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/allocations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListAllocations */
+        get: operations["ApiV1AllocationsListAllocations"];
+        put?: never;
+        /** CreateAllocation */
+        post: operations["ApiV1AllocationsCreateAllocation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/allocations/{allocation_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** GetAllocation */
+        get: operations["ApiV1AllocationsAllocationIdGetAllocation"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/allocations/{allocation_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** CancelAllocation */
+        post: operations["ApiV1AllocationsAllocationIdCancelCancelAllocation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/allocations/{allocation_id}/end": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** EndAllocation */
+        post: operations["ApiV1AllocationsAllocationIdEndEndAllocation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/allocations/{allocation_id}/extend": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** ExtendAllocation */
+        post: operations["ApiV1AllocationsAllocationIdExtendExtendAllocation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/artifacts/{artifact_id}/download": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** DownloadArtifact */
+        get: operations["ApiV1ArtifactsArtifactIdDownloadDownloadArtifact"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListAudit */
+        get: operations["ApiV1AuditListAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/audit/verify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** VerifyAudit */
+        get: operations["ApiV1AuditVerifyVerifyAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/login": {
         parameters: {
             query?: never;
@@ -13,23 +235,8 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["post_auth_login"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/auth/refresh": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post: operations["post_auth_refresh"];
+        /** Login */
+        post: operations["ApiV1AuthLoginLogin"];
         delete?: never;
         options?: never;
         head?: never;
@@ -45,7 +252,25 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["post_auth_logout"];
+        /** Logout */
+        post: operations["ApiV1AuthLogoutLogout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Me */
+        get: operations["ApiV1AuthMeMe"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -61,46 +286,15 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["post_auth_password"];
+        /** ChangePassword */
+        post: operations["ApiV1AuthPasswordChangePassword"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/api/v1/auth/me": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["get_auth_me"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/auth/tokens": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["get_auth_tokens"];
-        put?: never;
-        post: operations["post_auth_tokens"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/auth/tokens/{token_id}": {
+    "/api/v1/auth/refresh": {
         parameters: {
             query?: never;
             header?: never;
@@ -109,8 +303,9 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post?: never;
-        delete: operations["delete_auth_tokens_token_id_"];
+        /** RefreshSession */
+        post: operations["ApiV1AuthRefreshRefreshSession"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -123,9 +318,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["get_auth_ssh_keys"];
+        /** ListSshKeys */
+        get: operations["ApiV1AuthSshKeysListSshKeys"];
         put?: never;
-        post: operations["post_auth_ssh_keys"];
+        /** AddSshKey */
+        post: operations["ApiV1AuthSshKeysAddSshKey"];
         delete?: never;
         options?: never;
         head?: never;
@@ -142,7 +339,43 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        delete: operations["delete_auth_ssh_keys_key_id_"];
+        /** DeleteSshKey */
+        delete: operations["ApiV1AuthSshKeysKeyIdDeleteSshKey"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListTokens */
+        get: operations["ApiV1AuthTokensListTokens"];
+        put?: never;
+        /** CreateToken */
+        post: operations["ApiV1AuthTokensCreateToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/tokens/{token_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** DeleteToken */
+        delete: operations["ApiV1AuthTokensTokenIdDeleteToken"];
         options?: never;
         head?: never;
         patch?: never;
@@ -155,9 +388,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["get_customers"];
+        /** ListCustomers */
+        get: operations["ApiV1CustomersListCustomers"];
         put?: never;
-        post: operations["post_customers"];
+        /** CreateCustomer */
+        post: operations["ApiV1CustomersCreateCustomer"];
         delete?: never;
         options?: never;
         head?: never;
@@ -171,13 +406,15 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["get_customers_customer_id_"];
+        /** GetCustomer */
+        get: operations["ApiV1CustomersCustomerIdGetCustomer"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
         head?: never;
-        patch: operations["patch_customers_customer_id_"];
+        /** ChangeCustomer */
+        patch: operations["ApiV1CustomersCustomerIdChangeCustomer"];
         trace?: never;
     };
     "/api/v1/customers/{customer_id}/members": {
@@ -187,9 +424,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["get_customers_customer_id_members"];
+        /** ListMembers */
+        get: operations["ApiV1CustomersCustomerIdMembersListMembers"];
         put?: never;
-        post: operations["post_customers_customer_id_members"];
+        /** AddMember */
+        post: operations["ApiV1CustomersCustomerIdMembersAddMember"];
         delete?: never;
         options?: never;
         head?: never;
@@ -209,7 +448,8 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        patch: operations["patch_customers_customer_id_members_user_id_"];
+        /** ChangeMember */
+        patch: operations["ApiV1CustomersCustomerIdMembersUserIdChangeMember"];
         trace?: never;
     };
     "/api/v1/customers/{customer_id}/members/{user_id}/reset-password": {
@@ -221,7 +461,25 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["post_customers_customer_id_members_user_id_reset_password"];
+        /** ResetMemberPassword */
+        post: operations["ApiV1CustomersCustomerIdMembersUserIdResetPasswordResetMemberPassword"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Events */
+        get: operations["ApiV1EventsEvents"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -235,9 +493,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["get_join_tokens"];
+        /** ListJoinTokens */
+        get: operations["ApiV1JoinTokensListJoinTokens"];
         put?: never;
-        post: operations["post_join_tokens"];
+        /** CreateJoinToken */
+        post: operations["ApiV1JoinTokensCreateJoinToken"];
         delete?: never;
         options?: never;
         head?: never;
@@ -254,7 +514,8 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        delete: operations["delete_join_tokens_token_id_"];
+        /** RevokeJoinToken */
+        delete: operations["ApiV1JoinTokensTokenIdRevokeJoinToken"];
         options?: never;
         head?: never;
         patch?: never;
@@ -267,7 +528,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["get_machines"];
+        /** ListMachines */
+        get: operations["ApiV1MachinesListMachines"];
         put?: never;
         post?: never;
         delete?: never;
@@ -283,13 +545,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["get_machines_machine_id_"];
+        /** GetMachine */
+        get: operations["ApiV1MachinesMachineIdGetMachine"];
         put?: never;
         post?: never;
-        delete: operations["delete_machines_machine_id_"];
+        /** DeleteMachine */
+        delete: operations["ApiV1MachinesMachineIdDeleteMachine"];
         options?: never;
         head?: never;
-        patch: operations["patch_machines_machine_id_"];
+        /** ChangeMachine */
+        patch: operations["ApiV1MachinesMachineIdChangeMachine"];
         trace?: never;
     };
     "/api/v1/machines/{machine_id}/rotate-token": {
@@ -301,7 +566,8 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["post_machines_machine_id_rotate_token"];
+        /** RotateToken */
+        post: operations["ApiV1MachinesMachineIdRotateTokenRotateToken"];
         delete?: never;
         options?: never;
         head?: never;
@@ -315,9 +581,44 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["get_machines_machine_id_samples"];
+        /** MachineSamples */
+        get: operations["ApiV1MachinesMachineIdSamplesMachineSamples"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/machines/{machine_id}/ssh-certificate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** CreateCertificate */
+        post: operations["ApiV1MachinesMachineIdSshCertificateCreateCertificate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/machines/{machine_id}/terminal-ticket": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** CreateTicket */
+        post: operations["ApiV1MachinesMachineIdTerminalTicketCreateTicket"];
         delete?: never;
         options?: never;
         head?: never;
@@ -333,37 +634,23 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["post_machines_machine_id_watch"];
+        /** WatchMachine */
+        post: operations["ApiV1MachinesMachineIdWatchWatchMachine"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/api/v1/allocations": {
+    "/api/v1/overview": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get: operations["get_allocations"];
-        put?: never;
-        post: operations["post_allocations"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/allocations/{allocation_id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["get_allocations_allocation_id_"];
+        /** Overview */
+        get: operations["ApiV1OverviewOverview"];
         put?: never;
         post?: never;
         delete?: never;
@@ -372,48 +659,17 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/allocations/{allocation_id}/extend": {
+    "/api/v1/sessions": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /** ListSessions */
+        get: operations["ApiV1SessionsListSessions"];
         put?: never;
-        post: operations["post_allocations_allocation_id_extend"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/allocations/{allocation_id}/end": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post: operations["post_allocations_allocation_id_end"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/allocations/{allocation_id}/cancel": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post: operations["post_allocations_allocation_id_cancel"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -427,9 +683,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["get_tasks"];
+        /** ListTasks */
+        get: operations["ApiV1TasksListTasks"];
         put?: never;
-        post: operations["post_tasks"];
+        /** SubmitTask */
+        post: operations["ApiV1TasksSubmitTask"];
         delete?: never;
         options?: never;
         head?: never;
@@ -443,7 +701,59 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["get_tasks_task_id_"];
+        /** GetTask */
+        get: operations["ApiV1TasksTaskIdGetTask"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tasks/{task_id}/artifacts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** ListArtifacts */
+        get: operations["ApiV1TasksTaskIdArtifactsListArtifacts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tasks/{task_id}/log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** TaskLog */
+        get: operations["ApiV1TasksTaskIdLogTaskLog"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/tasks/{task_id}/log/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** StreamTaskLog */
+        get: operations["ApiV1TasksTaskIdLogStreamStreamTaskLog"];
         put?: never;
         post?: never;
         delete?: never;
@@ -461,21 +771,23 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["post_tasks_task_id_stop"];
+        /** StopTask */
+        post: operations["ApiV1TasksTaskIdStopStopTask"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/api/v1/tasks/{task_id}/artifacts": {
+    "/health": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get: operations["get_tasks_task_id_artifacts"];
+        /** Health */
+        get: operations["HealthHealth"];
         put?: never;
         post?: never;
         delete?: never;
@@ -484,94 +796,15 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/artifacts/{artifact_id}/download": {
+    "/health/ready": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get: operations["get_artifacts_artifact_id_download"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/machines/{machine_id}/terminal-ticket": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post: operations["post_machines_machine_id_terminal_ticket"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/sessions": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["get_sessions"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/audit": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["get_audit"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/audit/verify": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["get_audit_verify"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/overview": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: operations["get_overview"];
+        /** Ready */
+        get: operations["HealthReadyReady"];
         put?: never;
         post?: never;
         delete?: never;
@@ -584,577 +817,860 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        UserView: {
-            id: string;
-            email: string;
-            display_name: string;
-            /** @enum {string} */
-            role: "admin" | "customer_owner" | "customer_member";
-            customer_id: string | null;
-            customer_name: string | null;
-            must_change_password: boolean;
-            disabled: boolean;
-            created_at: string;
-        };
-        MemberCreated: {
-            id: string;
-            email: string;
-            display_name: string;
-            /** @enum {string} */
-            role: "admin" | "customer_owner" | "customer_member";
-            customer_id: string | null;
-            customer_name: string | null;
-            must_change_password: boolean;
-            disabled: boolean;
-            created_at: string;
-            initial_password: string;
-        };
-        InitialPassword: {
-            initial_password: string;
-        };
-        LoginRequest: {
-            email: string;
-            password: string;
-        };
-        SignedIn: {
-            access_token: string;
-            expires_in: number;
-            user: components["schemas"]["UserView"];
-            must_change_password: boolean;
-            refresh_token?: string | null;
-        };
-        PasswordChange: {
-            current_password: string;
-            new_password: string;
-        };
-        TokenView: {
-            id: string;
-            name: string;
-            prefix: string;
-            expires_at: string;
-            created_at: string;
-            last_used_at: string | null;
-        };
-        TokenCreated: {
-            id: string;
-            name: string;
-            prefix: string;
-            expires_at: string;
-            created_at: string;
-            last_used_at: string | null;
-            token: string;
-        };
-        PersonalTokenCreate: {
-            name: string;
-            expires_in_days: number;
-        };
-        SshKeyView: {
-            id: string;
-            name: string;
-            public_key: string;
-            fingerprint: string;
-            created_at: string;
-        };
-        SshKeyCreate: {
-            name: string;
-            public_key: string;
-        };
-        CustomerView: {
-            id: string;
-            company_code: string;
-            name: string;
-            /** @enum {string} */
-            status: "active" | "suspended";
-            members: number;
-            machines: number;
-            created_at: string;
-        };
-        CustomerCreate: {
-            company_code: string;
+        /** AccountCleanup */
+        AccountCleanup: {
+            allocation_id: string;
             name: string;
         };
-        CustomerPatch: {
-            name?: string;
-            /** @enum {string} */
-            status?: "active" | "suspended";
-        };
-        MemberCreate: {
-            email: string;
-            display_name: string;
-            /** @enum {string} */
-            role: "customer_owner" | "customer_member";
-        };
-        MemberPatch: {
-            disabled?: boolean;
-            display_name?: string;
-        };
-        JoinTokenView: {
-            id: string;
-            name: string;
-            max_uses: number;
-            uses: number;
-            expires_at: string;
-            created_at: string;
-            revoked_at: string | null;
-        };
-        JoinTokenCreated: {
-            id: string;
-            name: string;
-            max_uses: number;
-            uses: number;
-            expires_at: string;
-            created_at: string;
-            revoked_at: string | null;
-            token: string;
-            command: string;
-        };
-        JoinTokenCreate: {
-            name: string;
-            max_uses: number;
-            expires_in_hours: number;
-        };
-        GpuFacts: {
-            index: number;
-            uuid: string;
-            model: string;
-            memory_bytes: number;
-            simulated: boolean;
-            vbios: string | null;
-            pcie_generation: number | null;
-            pcie_width: number | null;
-        };
-        DiskFacts: {
-            mount: string;
-            device: string;
-            filesystem: string;
-            total_bytes: number;
-        };
-        NicFacts: {
-            name: string;
-            mac: string;
-            addresses: string[];
-            speed_mbit: number | null;
-        };
-        Inventory: {
-            hostname: string;
-            os: string;
-            kernel: string;
-            architecture: string;
-            cpu_model: string;
-            cpu_cores: number;
-            cpu_threads: number;
-            memory_bytes: number;
-            disks: components["schemas"]["DiskFacts"][];
-            nics: components["schemas"]["NicFacts"][];
-            gpus: components["schemas"]["GpuFacts"][];
-            driver_version: string | null;
-            cuda_version: string | null;
-            ssh_host_key: string;
-            isolation: string;
-        };
-        GpuSample: {
-            index: number;
-            uuid: string;
-            utilization_ratio: number | null;
-            memory_used_bytes: number | null;
-            memory_total_bytes: number | null;
-            temperature_celsius: number | null;
-            power_watts: number | null;
-            power_limit_watts: number | null;
-            fan_ratio: number | null;
-            sm_clock_hz: number | null;
-            ecc_uncorrected: number | null;
-            remapped_rows_pending: boolean | null;
-            remapped_rows_failed: boolean | null;
-            last_xid: number | null;
-            processes: number | null;
-        };
-        HostSample: {
-            taken_at: number;
-            cpu_ratio: number;
-            memory_used_bytes: number;
-            memory_total_bytes: number;
-            load_1m: number;
-            gpus: components["schemas"]["GpuSample"][];
-        };
-        Holder: {
-            id: string;
-            customer_id: string;
-            customer_name: string;
-            ends_at: string;
-            /** @enum {string} */
-            state: "scheduled" | "active" | "expiring" | "reclaiming" | "ended" | "cancelled";
-        };
-        MachineView: {
-            id: string;
-            name: string;
-            /** @enum {string} */
-            state: "enrolling" | "online" | "allocated" | "reclaiming" | "maintenance" | "quarantined";
-            reachable: boolean;
-            reachability_since: string | null;
-            maintenance: boolean;
-            region: string | null;
-            simulated: boolean;
-            isolation: string;
-            gpu_count: number;
-            gpu_model: string | null;
-            gpu_memory_bytes: number | null;
-            cpu_threads: number;
-            memory_bytes: number;
-            os: string;
-            driver_version: string | null;
-            agent_version: string | null;
-            protocol_version: string | null;
-            clock_skew_s: number | null;
-            last_seen_at: string | null;
-            created_at: string;
-            allocation: components["schemas"]["Holder"] | null;
-            sample: components["schemas"]["HostSample"] | null;
-        };
-        MachineDetail: {
-            id: string;
-            name: string;
-            /** @enum {string} */
-            state: "enrolling" | "online" | "allocated" | "reclaiming" | "maintenance" | "quarantined";
-            reachable: boolean;
-            reachability_since: string | null;
-            maintenance: boolean;
-            region: string | null;
-            simulated: boolean;
-            isolation: string;
-            gpu_count: number;
-            gpu_model: string | null;
-            gpu_memory_bytes: number | null;
-            cpu_threads: number;
-            memory_bytes: number;
-            os: string;
-            driver_version: string | null;
-            agent_version: string | null;
-            protocol_version: string | null;
-            clock_skew_s: number | null;
-            last_seen_at: string | null;
-            created_at: string;
-            allocation: components["schemas"]["Holder"] | null;
-            sample: components["schemas"]["HostSample"] | null;
-            inventory: components["schemas"]["Inventory"] | null;
-            revision: number;
-            applied_revision: number;
-        };
-        MachinePatch: {
-            maintenance?: boolean;
-            region?: string;
-            name?: string;
-        };
-        StepView: {
-            name: string;
-            /** @enum {string} */
-            status: "pending" | "running" | "done" | "failed";
+        /** AccountReport */
+        AccountReport: {
+            allocation_id: string;
+            /** @default  */
             detail: string;
-            started_at: string | null;
-            finished_at: string | null;
-        };
-        AllocationView: {
-            id: string;
-            machine_id: string;
-            machine_name: string;
-            customer_id: string;
-            customer_name: string;
-            /** @enum {string} */
-            state: "scheduled" | "active" | "expiring" | "reclaiming" | "ended" | "cancelled";
-            starts_at: string;
-            ends_at: string;
-            ended_at: string | null;
-            end_reason: string | null;
-            account: string;
-            note: string | null;
-            created_by: string;
-            created_at: string;
-            steps: components["schemas"]["StepView"][];
-        };
-        AllocationCreate: {
-            machine_id: string;
-            customer_id: string;
-            starts_at?: string | null;
-            ends_at: string;
-            note?: string | null;
-        };
-        AllocationExtend: {
-            ends_at: string;
-        };
-        AllocationEnd: {
-            reason: string;
-        };
-        ArtifactView: {
-            id: string;
-            path: string;
-            size_bytes: number;
-            sha256: string;
-        };
-        TaskView: {
-            id: string;
             name: string;
-            /** @enum {string} */
-            kind: "shell" | "python" | "script";
-            /** @enum {string} */
-            state: "queued" | "assigned" | "running" | "succeeded" | "failed" | "timed_out" | "stopped" | "cancelled";
-            reason: string | null;
-            machine_id: string;
-            machine_name: string;
-            customer_id: string;
-            submitted_by: string;
-            submitted_by_name: string;
-            command: string;
-            args: string[];
-            env_keys: string[];
-            workdir: string | null;
-            timeout_s: number;
-            priority: number;
-            max_retries: number;
-            gpus: number;
-            attempt: number;
-            exit_code: number | null;
-            log_bytes: number;
-            log_truncated: boolean;
-            created_at: string;
-            started_at: string | null;
-            finished_at: string | null;
+            state: string;
         };
-        AttemptView: {
-            id: string;
-            number: number;
-            /** @enum {string} */
-            state: "queued" | "assigned" | "running" | "succeeded" | "failed" | "timed_out" | "stopped" | "cancelled";
-            reason: string | null;
-            exit_code: number | null;
-            started_at: string | null;
-            finished_at: string | null;
-        };
-        TaskDetail: {
-            id: string;
+        /** AccountSpec */
+        AccountSpec: {
+            allocation_id: string;
+            authorized_keys?: string[];
             name: string;
-            /** @enum {string} */
-            kind: "shell" | "python" | "script";
-            /** @enum {string} */
-            state: "queued" | "assigned" | "running" | "succeeded" | "failed" | "timed_out" | "stopped" | "cancelled";
-            reason: string | null;
-            machine_id: string;
-            machine_name: string;
-            customer_id: string;
-            submitted_by: string;
-            submitted_by_name: string;
-            command: string;
-            args: string[];
-            env_keys: string[];
-            workdir: string | null;
-            timeout_s: number;
-            priority: number;
-            max_retries: number;
-            gpus: number;
-            attempt: number;
-            exit_code: number | null;
-            log_bytes: number;
-            log_truncated: boolean;
-            created_at: string;
-            started_at: string | null;
-            finished_at: string | null;
-            artifacts: components["schemas"]["ArtifactView"][];
-            attempts: components["schemas"]["AttemptView"][];
+            principals?: string[];
         };
-        TaskCreate: {
-            machine_id: string;
-            name: string;
-            /** @enum {string} */
-            kind: "shell" | "python" | "script";
-            command: string;
-            args?: string[];
-            env?: {
-                [key: string]: string;
-            };
-            workdir?: string | null;
-            timeout_s?: number;
-            priority?: number;
-            max_retries?: number;
-            gpus?: number;
-        };
-        ArtifactDownload: {
-            url: string;
-            sha256: string;
-            size_bytes: number;
-            path: string;
-        };
-        TerminalTicket: {
-            ticket: string;
-        };
-        SessionView: {
-            id: string;
-            /** @enum {string} */
-            protocol: "terminal" | "ssh";
-            /** @enum {string} */
-            state: "connecting" | "active" | "closed" | "terminated" | "lost";
-            user_id: string;
-            user_name: string;
-            machine_id: string;
-            machine_name: string;
-            remote_address: string;
-            bytes_in: number;
-            bytes_out: number;
-            started_at: string;
-            ended_at: string | null;
-            end_reason: string | null;
-        };
-        AuditEntry: {
-            id: number;
-            at: string;
-            actor_id: string | null;
-            actor_name: string | null;
-            action: string;
-            /** @enum {string} */
-            outcome: "allowed" | "denied";
-            resource_type: string | null;
-            resource_id: string | null;
-            customer_id: string | null;
-            address: string | null;
-            request_id: string | null;
-            detail: {
-                [key: string]: unknown;
-            };
-            sealed: boolean;
-            hash: string | null;
-        };
-        ChainVerification: {
-            ok: boolean;
-            sealed: number;
-            pending: number;
-            detail: string;
-            first_bad_seq?: number | null;
-        };
-        MachineCounts: {
-            total: number;
-            online: number;
-            allocated: number;
-            unreachable: number;
-            maintenance: number;
-            reclaiming: number;
-            quarantined: number;
-        };
-        GpuCounts: {
-            total: number;
-            leased: number;
-            busy: number;
-        };
-        TaskCounts: {
-            queued: number;
-            running: number;
-            failed_24h: number;
-            succeeded_24h: number;
-        };
+        /** AllocationCounts */
         AllocationCounts: {
             active: number;
             ending_7d: number;
         };
+        /** AllocationCreate */
+        AllocationCreate: {
+            /** Format: uuid */
+            customer_id: string;
+            /** Format: date-time */
+            ends_at: string;
+            /** Format: uuid */
+            machine_id: string;
+            /** @default  */
+            note: string;
+            starts_at?: string | null;
+        };
+        /** AllocationEnd */
+        AllocationEnd: {
+            /** @default  */
+            reason: string;
+        };
+        /** AllocationExtend */
+        AllocationExtend: {
+            /** Format: date-time */
+            ends_at: string;
+        };
+        /** AllocationView */
+        AllocationView: {
+            account: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            customer_id: string;
+            customer_name: string;
+            end_reason: string;
+            ended_at: string | null;
+            /** Format: date-time */
+            ends_at: string;
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            machine_id: string;
+            machine_name: string;
+            note: string;
+            /** Format: date-time */
+            starts_at: string;
+            /** @enum {string} */
+            state: "scheduled" | "active" | "expiring" | "reclaiming" | "ended" | "cancelled";
+            steps: components["schemas"]["StepView"][];
+        };
+        /** ArtifactDownload */
+        ArtifactDownload: {
+            path: string;
+            sha256: string;
+            size_bytes: number;
+            url: string;
+        };
+        /** ArtifactFile */
+        ArtifactFile: {
+            path: string;
+            sha256: string;
+            size_bytes: number;
+        };
+        /** ArtifactOffer */
+        ArtifactOffer: {
+            files: components["schemas"]["ArtifactFile"][];
+        };
+        /** ArtifactUpload */
+        ArtifactUpload: {
+            urls: components["schemas"]["ArtifactUrl"][];
+        };
+        /** ArtifactUrl */
+        ArtifactUrl: {
+            path: string;
+            url: string;
+        };
+        /** ArtifactView */
+        ArtifactView: {
+            /** Format: uuid */
+            id: string;
+            path: string;
+            sha256: string;
+            size_bytes: number;
+        };
+        /** Artifacts */
+        Artifacts: {
+            items: components["schemas"]["ArtifactView"][];
+        };
+        /** AttemptReport */
+        AttemptReport: {
+            artifacts?: components["schemas"]["ArtifactFile"][];
+            attempt_id: string;
+            exit_code?: number | null;
+            finished_at?: number | null;
+            /** @default 0 */
+            log_bytes: number;
+            /** @default false */
+            log_truncated: boolean;
+            /** @default  */
+            reason: string;
+            started_at?: number | null;
+            /** @enum {string} */
+            state: "running" | "succeeded" | "failed" | "timed_out" | "stopped";
+        };
+        /** AttemptSpec */
+        AttemptSpec: {
+            account: string;
+            args?: string[];
+            attempt_id: string;
+            command: string;
+            env?: {
+                [key: string]: string;
+            };
+            gpu_indices?: number[];
+            /** @default 10 */
+            grace_s: number;
+            /** @enum {string} */
+            kind: "shell" | "python" | "script";
+            /** @default 10485760 */
+            max_log_bytes: number;
+            number: number;
+            /** @default false */
+            stop: boolean;
+            task_id: string;
+            /** @default 86400 */
+            timeout_s: number;
+            workdir?: string | null;
+        };
+        /** AttemptView */
+        AttemptView: {
+            exit_code: number | null;
+            finished_at: string | null;
+            gpu_indices: number[];
+            /** Format: uuid */
+            id: string;
+            number: number;
+            reason: string;
+            started_at: string | null;
+            /** @enum {string} */
+            state: "assigned" | "running" | "succeeded" | "failed" | "timed_out" | "stopped" | "lost";
+        };
+        /** AuditEntry */
+        AuditEntry: {
+            action: string;
+            actor_id: string | null;
+            actor_name: string;
+            address: string;
+            /** Format: date-time */
+            at: string;
+            customer_id: string | null;
+            detail: {
+                [key: string]: unknown;
+            };
+            hash: string | null;
+            id: number;
+            outcome: string;
+            request_id: string;
+            resource_id: string;
+            resource_type: string;
+            sealed: boolean;
+        };
+        /** Certificate */
+        Certificate: {
+            account: string;
+            certificate: string;
+            /** Format: date-time */
+            expires_at: string;
+            host_key: string;
+        };
+        /** CertificateRequest */
+        CertificateRequest: {
+            public_key: string;
+        };
+        /** ChainVerification */
+        ChainVerification: {
+            detail: string;
+            first_bad_seq: number | null;
+            ok: boolean;
+            pending: number;
+            sealed: number;
+        };
+        /** CustomerChange */
+        CustomerChange: {
+            name?: string | null;
+            /** @enum {null|string} */
+            status?: "active" | "suspended" | null;
+        };
+        /** CustomerCreate */
+        CustomerCreate: {
+            company_code: string;
+            name: string;
+        };
+        /** CustomerView */
+        CustomerView: {
+            company_code: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            id: string;
+            machines: number;
+            members: number;
+            name: string;
+            /** @enum {string} */
+            status: "active" | "suspended";
+        };
+        /** DesiredState */
+        DesiredState: {
+            accounts?: components["schemas"]["AccountSpec"][];
+            attempts?: components["schemas"]["AttemptSpec"][];
+            cleanups?: components["schemas"]["AccountCleanup"][];
+            /** @default 300 */
+            lease_s: number;
+            /** @default false */
+            maintenance: boolean;
+            revision: number;
+            /** @default false */
+            rotate_token: boolean;
+            /** @default 15 */
+            sample_interval_s: number;
+            ssh_ca_keys?: string[];
+            streams?: components["schemas"]["StreamSpec"][];
+        };
+        /** DiskFacts */
+        DiskFacts: {
+            device: string;
+            filesystem: string;
+            mount: string;
+            total_bytes: number;
+        };
+        /** EnrolRequest */
+        EnrolRequest: {
+            agent_version: string;
+            inventory: components["schemas"]["Inventory"];
+            join_token: string;
+            name: string;
+            protocol_version: string;
+        };
+        /** EnrolResponse */
+        EnrolResponse: {
+            agent_token: string;
+            machine_id: string;
+        };
+        /** GpuCounts */
+        GpuCounts: {
+            busy: number;
+            leased: number;
+            total: number;
+        };
+        /** GpuFacts */
+        GpuFacts: {
+            index: number;
+            memory_bytes: number;
+            model: string;
+            pcie_generation?: number | null;
+            pcie_width?: number | null;
+            /** @default false */
+            simulated: boolean;
+            uuid: string;
+            vbios?: string | null;
+        };
+        /** GpuSample */
+        GpuSample: {
+            ecc_uncorrected?: number | null;
+            fan_ratio?: number | null;
+            index: number;
+            last_xid?: number | null;
+            memory_total_bytes?: number | null;
+            memory_used_bytes?: number | null;
+            power_limit_watts?: number | null;
+            power_watts?: number | null;
+            processes?: number | null;
+            remapped_rows_failed?: boolean | null;
+            remapped_rows_pending?: boolean | null;
+            sm_clock_hz?: number | null;
+            temperature_celsius?: number | null;
+            utilization_ratio?: number | null;
+            uuid: string;
+        };
+        /** Health */
+        Health: {
+            instance: string;
+            status: string;
+            version: string;
+        };
+        /** Holder */
+        Holder: {
+            /** Format: uuid */
+            customer_id: string;
+            customer_name: string;
+            /** Format: date-time */
+            ends_at: string;
+            /** Format: uuid */
+            id: string;
+            state: string;
+        };
+        /** HostSample */
+        HostSample: {
+            cpu_ratio: number;
+            gpus?: components["schemas"]["GpuSample"][];
+            load_1m: number;
+            memory_total_bytes: number;
+            memory_used_bytes: number;
+            taken_at: number;
+        };
+        /** InitialPassword */
+        InitialPassword: {
+            initial_password: string;
+        };
+        /** Inventory */
+        Inventory: {
+            architecture: string;
+            cpu_cores: number;
+            cpu_model: string;
+            cpu_threads: number;
+            cuda_version?: string | null;
+            disks: components["schemas"]["DiskFacts"][];
+            driver_version?: string | null;
+            gpus: components["schemas"]["GpuFacts"][];
+            hostname: string;
+            /** @default linux */
+            isolation: string;
+            kernel: string;
+            memory_bytes: number;
+            nics: components["schemas"]["NicFacts"][];
+            os: string;
+            /** @default  */
+            ssh_host_key: string;
+        };
+        /** JoinTokenCreate */
+        JoinTokenCreate: {
+            /** @default 24 */
+            expires_in_hours: number;
+            /** @default 1 */
+            max_uses: number;
+            name: string;
+        };
+        /** JoinTokenCreated */
+        JoinTokenCreated: {
+            command: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string;
+            /** Format: uuid */
+            id: string;
+            max_uses: number;
+            name: string;
+            revoked_at: string | null;
+            token: string;
+            uses: number;
+        };
+        /** JoinTokenView */
+        JoinTokenView: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string;
+            /** Format: uuid */
+            id: string;
+            max_uses: number;
+            name: string;
+            revoked_at: string | null;
+            uses: number;
+        };
+        /** LogAck */
+        LogAck: {
+            accepted: boolean;
+            next_offset: number;
+        };
+        /** Login */
+        Login: {
+            email: string;
+            password: string;
+        };
+        /** MachineChange */
+        MachineChange: {
+            maintenance?: boolean | null;
+            name?: string | null;
+            region?: string | null;
+        };
+        /** MachineCounts */
+        MachineCounts: {
+            allocated: number;
+            maintenance: number;
+            online: number;
+            quarantined: number;
+            reclaiming: number;
+            total: number;
+            unreachable: number;
+        };
+        /** MachineDetail */
+        MachineDetail: {
+            agent_version: string;
+            allocation: components["schemas"]["Holder"] | null;
+            applied_revision: number;
+            clock_skew_s: number | null;
+            cpu_threads: number;
+            /** Format: date-time */
+            created_at: string;
+            driver_version: string;
+            gpu_count: number;
+            gpu_memory_bytes: number;
+            gpu_model: string;
+            /** Format: uuid */
+            id: string;
+            inventory: components["schemas"]["Inventory"] | null;
+            isolation: string;
+            last_seen_at: string | null;
+            maintenance: boolean;
+            memory_bytes: number;
+            name: string;
+            os: string;
+            protocol_version: string;
+            reachability_since: string | null;
+            reachable: boolean;
+            region: string;
+            revision: number;
+            sample: components["schemas"]["HostSample"] | null;
+            simulated: boolean;
+            /** @enum {string} */
+            state: "enrolling" | "online" | "allocated" | "reclaiming" | "maintenance" | "quarantined";
+        };
+        /** MachineView */
+        MachineView: {
+            agent_version: string;
+            allocation: components["schemas"]["Holder"] | null;
+            clock_skew_s: number | null;
+            cpu_threads: number;
+            /** Format: date-time */
+            created_at: string;
+            driver_version: string;
+            gpu_count: number;
+            gpu_memory_bytes: number;
+            gpu_model: string;
+            /** Format: uuid */
+            id: string;
+            isolation: string;
+            last_seen_at: string | null;
+            maintenance: boolean;
+            memory_bytes: number;
+            name: string;
+            os: string;
+            protocol_version: string;
+            reachability_since: string | null;
+            reachable: boolean;
+            region: string;
+            sample: components["schemas"]["HostSample"] | null;
+            simulated: boolean;
+            /** @enum {string} */
+            state: "enrolling" | "online" | "allocated" | "reclaiming" | "maintenance" | "quarantined";
+        };
+        /** MemberChange */
+        MemberChange: {
+            disabled?: boolean | null;
+            display_name?: string | null;
+        };
+        /** MemberCreate */
+        MemberCreate: {
+            display_name: string;
+            email: string;
+            /** @enum {string} */
+            role: "customer_owner" | "customer_member";
+        };
+        /** MemberCreated */
+        MemberCreated: {
+            /** Format: date-time */
+            created_at: string;
+            customer_id: string | null;
+            customer_name: string | null;
+            disabled: boolean;
+            display_name: string;
+            email: string;
+            /** Format: uuid */
+            id: string;
+            initial_password: string;
+            must_change_password: boolean;
+            role: components["schemas"]["Role"];
+        };
+        /** NicFacts */
+        NicFacts: {
+            addresses: string[];
+            mac: string;
+            name: string;
+            speed_mbit?: number | null;
+        };
+        /** Overview */
+        Overview: {
+            allocations: components["schemas"]["AllocationCounts"];
+            gpus: components["schemas"]["GpuCounts"];
+            machines: components["schemas"]["MachineCounts"];
+            sessions: components["schemas"]["SessionCounts"];
+            simulated: boolean;
+            tasks: components["schemas"]["TaskCounts"];
+        };
+        /** Page[SessionView] */
+        "Page_remotegpu.server.domains.access.schemas.SessionView_": {
+            items: components["schemas"]["SessionView"][];
+            page: number;
+            page_size: number;
+            total: number;
+        };
+        /** Page[AllocationView] */
+        "Page_remotegpu.server.domains.allocations.schemas.AllocationView_": {
+            items: components["schemas"]["AllocationView"][];
+            page: number;
+            page_size: number;
+            total: number;
+        };
+        /** Page[AuditEntry] */
+        "Page_remotegpu.server.domains.audit.schemas.AuditEntry_": {
+            items: components["schemas"]["AuditEntry"][];
+            page: number;
+            page_size: number;
+            total: number;
+        };
+        /** Page[SshKeyView] */
+        "Page_remotegpu.server.domains.auth.schemas.SshKeyView_": {
+            items: components["schemas"]["SshKeyView"][];
+            page: number;
+            page_size: number;
+            total: number;
+        };
+        /** Page[TokenView] */
+        "Page_remotegpu.server.domains.auth.schemas.TokenView_": {
+            items: components["schemas"]["TokenView"][];
+            page: number;
+            page_size: number;
+            total: number;
+        };
+        /** Page[UserView] */
+        "Page_remotegpu.server.domains.auth.schemas.UserView_": {
+            items: components["schemas"]["UserView"][];
+            page: number;
+            page_size: number;
+            total: number;
+        };
+        /** Page[CustomerView] */
+        "Page_remotegpu.server.domains.customers.schemas.CustomerView_": {
+            items: components["schemas"]["CustomerView"][];
+            page: number;
+            page_size: number;
+            total: number;
+        };
+        /** Page[JoinTokenView] */
+        "Page_remotegpu.server.domains.machines.schemas.JoinTokenView_": {
+            items: components["schemas"]["JoinTokenView"][];
+            page: number;
+            page_size: number;
+            total: number;
+        };
+        /** Page[MachineView] */
+        "Page_remotegpu.server.domains.machines.schemas.MachineView_": {
+            items: components["schemas"]["MachineView"][];
+            page: number;
+            page_size: number;
+            total: number;
+        };
+        /** Page[TaskView] */
+        "Page_remotegpu.server.domains.tasks.schemas.TaskView_": {
+            items: components["schemas"]["TaskView"][];
+            page: number;
+            page_size: number;
+            total: number;
+        };
+        /** PasswordChange */
+        PasswordChange: {
+            current_password: string;
+            new_password: string;
+        };
+        /** Readiness */
+        Readiness: {
+            checks: {
+                [key: string]: string;
+            };
+            ready: boolean;
+        };
+        /** RefreshRequest */
+        RefreshRequest: {
+            refresh_token?: string | null;
+        };
+        /**
+         * Role
+         * @enum {string}
+         */
+        Role: "admin" | "customer_owner" | "customer_member";
+        /** Samples */
+        Samples: {
+            items: components["schemas"]["HostSample"][];
+        };
+        /** SessionCounts */
         SessionCounts: {
             active: number;
         };
-        Overview: {
-            machines: components["schemas"]["MachineCounts"];
-            gpus: components["schemas"]["GpuCounts"];
-            tasks: components["schemas"]["TaskCounts"];
-            allocations: components["schemas"]["AllocationCounts"];
-            sessions: components["schemas"]["SessionCounts"];
-            simulated: boolean;
+        /** SessionView */
+        SessionView: {
+            bytes_in: number;
+            bytes_out: number;
+            /** Format: uuid */
+            customer_id: string;
+            end_reason: string;
+            ended_at: string | null;
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            machine_id: string;
+            machine_name: string;
+            /** @enum {string} */
+            protocol: "terminal" | "ssh";
+            remote_address: string;
+            /** Format: date-time */
+            started_at: string;
+            /** @enum {string} */
+            state: "connecting" | "active" | "closed" | "terminated" | "lost";
+            /** Format: uuid */
+            user_id: string;
+            user_name: string;
         };
-        FieldError: {
-            field: string;
-            found: string | null;
-            expected: string | null;
+        /** SignedIn */
+        SignedIn: {
+            access_token: string;
+            expires_in: number;
+            must_change_password: boolean | null;
+            refresh_token?: string | null;
+            user: components["schemas"]["UserView"];
         };
-        Problem: {
-            type: string;
-            title: string;
-            status: number;
+        /** SshKeyCreate */
+        SshKeyCreate: {
+            name: string;
+            public_key: string;
+        };
+        /** SshKeyView */
+        SshKeyView: {
+            /** Format: date-time */
+            created_at: string;
+            fingerprint: string;
+            /** Format: uuid */
+            id: string;
+            name: string;
+            public_key: string;
+        };
+        /** StepView */
+        StepView: {
             detail: string;
-            code: string;
-            request_id: string;
-            errors?: components["schemas"]["FieldError"][];
-            retry_after?: number;
+            finished_at: string | null;
+            name: string;
+            started_at: string | null;
+            /** @enum {string} */
+            status: "pending" | "running" | "done" | "failed";
         };
-        UserPage: {
-            items: components["schemas"]["UserView"][];
-            total: number;
-            page: number;
-            page_size: number;
+        /** StreamSpec */
+        StreamSpec: {
+            path: string;
+            stream_id: string;
+            /** @default ssh */
+            target: string;
         };
-        MemberPage: {
-            items: components["schemas"]["UserView"][];
-            total: number;
-            page: number;
-            page_size: number;
+        /** SyncRequest */
+        SyncRequest: {
+            accounts?: components["schemas"]["AccountReport"][];
+            agent_version: string;
+            applied_revision: number;
+            attempts?: components["schemas"]["AttemptReport"][];
+            boot_id: string;
+            clock: number;
+            inventory?: components["schemas"]["Inventory"] | null;
+            /** @default  */
+            inventory_hash: string;
+            protocol_version: string;
+            sample?: components["schemas"]["HostSample"] | null;
+            /** @default true */
+            wait: boolean;
         };
-        PersonalTokenPage: {
-            items: components["schemas"]["TokenView"][];
-            total: number;
-            page: number;
-            page_size: number;
+        /** SyncResponse */
+        SyncResponse: {
+            desired?: components["schemas"]["DesiredState"] | null;
+            refused_attempts?: string[];
+            /** @default false */
+            want_inventory: boolean;
         };
-        SshKeyPage: {
-            items: components["schemas"]["SshKeyView"][];
-            total: number;
-            page: number;
-            page_size: number;
+        /** TaskCounts */
+        TaskCounts: {
+            failed_24h: number;
+            queued: number;
+            running: number;
+            succeeded_24h: number;
         };
-        CustomerPage: {
-            items: components["schemas"]["CustomerView"][];
-            total: number;
-            page: number;
-            page_size: number;
+        /** TaskCreate */
+        TaskCreate: {
+            args?: string[];
+            command: string;
+            env?: {
+                [key: string]: string;
+            };
+            /** @default 0 */
+            gpus: number;
+            /** @enum {string} */
+            kind: "shell" | "python" | "script";
+            /** Format: uuid */
+            machine_id: string;
+            /** @default 0 */
+            max_retries: number;
+            name: string;
+            /** @default 5 */
+            priority: number;
+            /** @default 86400 */
+            timeout_s: number;
+            workdir?: string | null;
         };
-        JoinTokenPage: {
-            items: components["schemas"]["JoinTokenView"][];
-            total: number;
-            page: number;
-            page_size: number;
+        /** TaskDetail */
+        TaskDetail: {
+            args: string[];
+            artifacts: components["schemas"]["ArtifactView"][];
+            attempt: number;
+            attempts: components["schemas"]["AttemptView"][];
+            command: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            customer_id: string;
+            env_keys: string[];
+            exit_code: number | null;
+            finished_at: string | null;
+            gpus: number;
+            /** Format: uuid */
+            id: string;
+            /** @enum {string} */
+            kind: "shell" | "python" | "script";
+            log_bytes: number;
+            log_truncated: boolean;
+            /** Format: uuid */
+            machine_id: string;
+            machine_name: string;
+            max_retries: number;
+            name: string;
+            priority: number;
+            reason: string;
+            started_at: string | null;
+            /** @enum {string} */
+            state: "queued" | "assigned" | "running" | "succeeded" | "failed" | "timed_out" | "stopped" | "cancelled";
+            /** Format: uuid */
+            submitted_by: string;
+            submitted_by_name: string;
+            timeout_s: number;
+            workdir: string | null;
         };
-        MachinePage: {
-            items: components["schemas"]["MachineView"][];
-            total: number;
-            page: number;
-            page_size: number;
+        /** TaskView */
+        TaskView: {
+            args: string[];
+            attempt: number;
+            command: string;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: uuid */
+            customer_id: string;
+            env_keys: string[];
+            exit_code: number | null;
+            finished_at: string | null;
+            gpus: number;
+            /** Format: uuid */
+            id: string;
+            /** @enum {string} */
+            kind: "shell" | "python" | "script";
+            log_bytes: number;
+            log_truncated: boolean;
+            /** Format: uuid */
+            machine_id: string;
+            machine_name: string;
+            max_retries: number;
+            name: string;
+            priority: number;
+            reason: string;
+            started_at: string | null;
+            /** @enum {string} */
+            state: "queued" | "assigned" | "running" | "succeeded" | "failed" | "timed_out" | "stopped" | "cancelled";
+            /** Format: uuid */
+            submitted_by: string;
+            submitted_by_name: string;
+            timeout_s: number;
+            workdir: string | null;
         };
-        AllocationPage: {
-            items: components["schemas"]["AllocationView"][];
-            total: number;
-            page: number;
-            page_size: number;
+        /** Ticket */
+        Ticket: {
+            ticket: string;
         };
-        TaskPage: {
-            items: components["schemas"]["TaskView"][];
-            total: number;
-            page: number;
-            page_size: number;
+        /** TokenCreate */
+        TokenCreate: {
+            /** @default 90 */
+            expires_in_days: number;
+            name: string;
         };
-        SessionPage: {
-            items: components["schemas"]["SessionView"][];
-            total: number;
-            page: number;
-            page_size: number;
+        /** TokenCreated */
+        TokenCreated: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string;
+            /** Format: uuid */
+            id: string;
+            last_used_at: string | null;
+            name: string;
+            prefix: string;
+            token: string;
         };
-        AuditEventPage: {
-            items: components["schemas"]["AuditEntry"][];
-            total: number;
-            page: number;
-            page_size: number;
+        /** TokenRotation */
+        TokenRotation: {
+            agent_token: string;
+            overlap_s: number;
         };
-        Artifacts: {
-            items: components["schemas"]["ArtifactView"][];
-            total: number;
-            page: number;
-            page_size: number;
+        /** TokenView */
+        TokenView: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string;
+            /** Format: uuid */
+            id: string;
+            last_used_at: string | null;
+            name: string;
+            prefix: string;
         };
-        Samples: {
-            items: components["schemas"]["HostSample"][];
-            total: number;
-            page: number;
-            page_size: number;
+        /** UserView */
+        UserView: {
+            /** Format: date-time */
+            created_at: string;
+            customer_id: string | null;
+            customer_name: string | null;
+            disabled: boolean;
+            display_name: string;
+            email: string;
+            /** Format: uuid */
+            id: string;
+            must_change_password: boolean;
+            role: components["schemas"]["Role"];
         };
     };
     responses: never;
@@ -1165,7 +1681,88 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    post_auth_login: {
+    ApiV1AgentAttemptsAttemptIdArtifactsOfferArtifacts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                attempt_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ArtifactOffer"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ArtifactUpload"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1AgentAttemptsAttemptIdLogPushLog: {
+        parameters: {
+            query: {
+                offset: number;
+                final?: "0" | "1";
+            };
+            header?: never;
+            path: {
+                attempt_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LogAck"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1AgentEnrollEnrol: {
         parameters: {
             query?: never;
             header?: never;
@@ -1174,179 +1771,109 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["LoginRequest"];
+                "application/json": components["schemas"]["EnrolRequest"];
             };
         };
         responses: {
-            /** @description ok */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SignedIn"];
-                };
-            };
-        };
-    };
-    post_auth_refresh: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SignedIn"];
-                };
-            };
-        };
-    };
-    post_auth_logout: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-        };
-    };
-    post_auth_password: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["PasswordChange"];
-            };
-        };
-        responses: {
-            /** @description ok */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["SignedIn"];
-                };
-            };
-        };
-    };
-    get_auth_me: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["UserView"];
-                };
-            };
-        };
-    };
-    get_auth_tokens: {
-        parameters: {
-            query?: {
-                page?: number;
-                page_size?: number;
-                sort?: string;
-                q?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["PersonalTokenPage"];
-                };
-            };
-        };
-    };
-    post_auth_tokens: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["PersonalTokenCreate"];
-            };
-        };
-        responses: {
-            /** @description ok */
+            /** @description Document created, URL follows */
             201: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TokenCreated"];
+                    "application/json": components["schemas"]["EnrolResponse"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
                 };
             };
         };
     };
-    delete_auth_tokens_token_id_: {
+    ApiV1AgentSyncSync: {
         parameters: {
             query?: never;
             header?: never;
-            path: {
-                token_id: string;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SyncRequest"];
             };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SyncResponse"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1AgentTokenRotateToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
             cookie?: never;
         };
         requestBody?: never;
         responses: {
-            /** @description ok */
-            204: {
+            /** @description Request fulfilled, document follows */
+            200: {
                 headers: {
                     [name: string]: unknown;
                 };
-                content?: never;
+                content: {
+                    "application/json": components["schemas"]["TokenRotation"];
+                };
             };
         };
     };
-    get_auth_ssh_keys: {
+    ApiV1AllocationsListAllocations: {
         parameters: {
             query?: {
+                /** @description Page, from 1 */
                 page?: number;
+                /** @description Items on a page */
                 page_size?: number;
-                sort?: string;
-                q?: string;
+                /** @description Field to sort by; a leading - reverses */
+                sort?: string | null;
+                /** @description Text to search for */
+                q?: string | null;
+                state?: "scheduled" | "active" | "expiring" | "reclaiming" | "ended" | "cancelled" | null;
+                customer_id?: string | null;
+                machine_id?: string | null;
             };
             header?: never;
             path?: never;
@@ -1354,525 +1881,39 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description ok */
+            /** @description Request fulfilled, document follows */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SshKeyPage"];
+                    "application/json": components["schemas"]["Page_remotegpu.server.domains.allocations.schemas.AllocationView_"];
                 };
             };
-        };
-    };
-    post_auth_ssh_keys: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["SshKeyCreate"];
-            };
-        };
-        responses: {
-            /** @description ok */
-            201: {
+            /** @description Bad request syntax or unsupported method */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SshKeyView"];
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
                 };
             };
         };
     };
-    delete_auth_ssh_keys_key_id_: {
+    ApiV1AllocationsCreateAllocation: {
         parameters: {
             query?: never;
-            header?: never;
-            path: {
-                key_id: string;
+            header?: {
+                /** @description Same key, same result: safe to retry */
+                "Idempotency-Key"?: string | null;
             };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-        };
-    };
-    get_customers: {
-        parameters: {
-            query?: {
-                page?: number;
-                page_size?: number;
-                sort?: string;
-                q?: string;
-                status?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CustomerPage"];
-                };
-            };
-        };
-    };
-    post_customers: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["CustomerCreate"];
-            };
-        };
-        responses: {
-            /** @description ok */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CustomerView"];
-                };
-            };
-        };
-    };
-    get_customers_customer_id_: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                customer_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CustomerView"];
-                };
-            };
-        };
-    };
-    patch_customers_customer_id_: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                customer_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["CustomerPatch"];
-            };
-        };
-        responses: {
-            /** @description ok */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["CustomerView"];
-                };
-            };
-        };
-    };
-    get_customers_customer_id_members: {
-        parameters: {
-            query?: {
-                page?: number;
-                page_size?: number;
-                sort?: string;
-                q?: string;
-            };
-            header?: never;
-            path: {
-                customer_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["MemberPage"];
-                };
-            };
-        };
-    };
-    post_customers_customer_id_members: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                customer_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["MemberCreate"];
-            };
-        };
-        responses: {
-            /** @description ok */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["MemberCreated"];
-                };
-            };
-        };
-    };
-    patch_customers_customer_id_members_user_id_: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                customer_id: string;
-                user_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["MemberPatch"];
-            };
-        };
-        responses: {
-            /** @description ok */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["UserView"];
-                };
-            };
-        };
-    };
-    post_customers_customer_id_members_user_id_reset_password: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                customer_id: string;
-                user_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["InitialPassword"];
-                };
-            };
-        };
-    };
-    get_join_tokens: {
-        parameters: {
-            query?: {
-                page?: number;
-                page_size?: number;
-                sort?: string;
-                q?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["JoinTokenPage"];
-                };
-            };
-        };
-    };
-    post_join_tokens: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["JoinTokenCreate"];
-            };
-        };
-        responses: {
-            /** @description ok */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["JoinTokenCreated"];
-                };
-            };
-        };
-    };
-    delete_join_tokens_token_id_: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                token_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-        };
-    };
-    get_machines: {
-        parameters: {
-            query?: {
-                page?: number;
-                page_size?: number;
-                sort?: string;
-                q?: string;
-                state?: string;
-                reachable?: boolean;
-                simulated?: boolean;
-                customer_id?: string;
-                gpu_model?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["MachinePage"];
-                };
-            };
-        };
-    };
-    get_machines_machine_id_: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                machine_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["MachineDetail"];
-                };
-            };
-        };
-    };
-    delete_machines_machine_id_: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                machine_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-        };
-    };
-    patch_machines_machine_id_: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                machine_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["MachinePatch"];
-            };
-        };
-        responses: {
-            /** @description ok */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["MachineView"];
-                };
-            };
-        };
-    };
-    post_machines_machine_id_rotate_token: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                machine_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            202: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-        };
-    };
-    get_machines_machine_id_samples: {
-        parameters: {
-            query?: {
-                minutes?: number;
-            };
-            header?: never;
-            path: {
-                machine_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Samples"];
-                };
-            };
-        };
-    };
-    post_machines_machine_id_watch: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                machine_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-        };
-    };
-    get_allocations: {
-        parameters: {
-            query?: {
-                page?: number;
-                page_size?: number;
-                sort?: string;
-                q?: string;
-                state?: string;
-                customer_id?: string;
-                machine_id?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["AllocationPage"];
-                };
-            };
-        };
-    };
-    post_allocations: {
-        parameters: {
-            query?: never;
-            header?: never;
             path?: never;
             cookie?: never;
         };
@@ -1882,7 +1923,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description ok */
+            /** @description Document created, URL follows */
             201: {
                 headers: {
                     [name: string]: unknown;
@@ -1891,9 +1932,24 @@ export interface operations {
                     "application/json": components["schemas"]["AllocationView"];
                 };
             };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
         };
     };
-    get_allocations_allocation_id_: {
+    ApiV1AllocationsAllocationIdGetAllocation: {
         parameters: {
             query?: never;
             header?: never;
@@ -1904,7 +1960,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description ok */
+            /** @description Request fulfilled, document follows */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1913,9 +1969,24 @@ export interface operations {
                     "application/json": components["schemas"]["AllocationView"];
                 };
             };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
         };
     };
-    post_allocations_allocation_id_extend: {
+    ApiV1AllocationsAllocationIdCancelCancelAllocation: {
         parameters: {
             query?: never;
             header?: never;
@@ -1924,13 +1995,9 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["AllocationExtend"];
-            };
-        };
+        requestBody?: never;
         responses: {
-            /** @description ok */
+            /** @description Request fulfilled, document follows */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1939,9 +2006,24 @@ export interface operations {
                     "application/json": components["schemas"]["AllocationView"];
                 };
             };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
         };
     };
-    post_allocations_allocation_id_end: {
+    ApiV1AllocationsAllocationIdEndEndAllocation: {
         parameters: {
             query?: never;
             header?: never;
@@ -1956,7 +2038,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description ok */
+            /** @description Request fulfilled, document follows */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1965,9 +2047,24 @@ export interface operations {
                     "application/json": components["schemas"]["AllocationView"];
                 };
             };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
         };
     };
-    post_allocations_allocation_id_cancel: {
+    ApiV1AllocationsAllocationIdExtendExtendAllocation: {
         parameters: {
             query?: never;
             header?: never;
@@ -1976,9 +2073,13 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AllocationExtend"];
+            };
+        };
         responses: {
-            /** @description ok */
+            /** @description Request fulfilled, document follows */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1987,127 +2088,24 @@ export interface operations {
                     "application/json": components["schemas"]["AllocationView"];
                 };
             };
-        };
-    };
-    get_tasks: {
-        parameters: {
-            query?: {
-                page?: number;
-                page_size?: number;
-                sort?: string;
-                q?: string;
-                state?: string;
-                machine_id?: string;
-                customer_id?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            200: {
+            /** @description Bad request syntax or unsupported method */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TaskPage"];
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
                 };
             };
         };
     };
-    post_tasks: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["TaskCreate"];
-            };
-        };
-        responses: {
-            /** @description ok */
-            201: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TaskView"];
-                };
-            };
-        };
-    };
-    get_tasks_task_id_: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                task_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TaskDetail"];
-                };
-            };
-        };
-    };
-    post_tasks_task_id_stop: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                task_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["TaskView"];
-                };
-            };
-        };
-    };
-    get_tasks_task_id_artifacts: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                task_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Artifacts"];
-                };
-            };
-        };
-    };
-    get_artifacts_artifact_id_download: {
+    ApiV1ArtifactsArtifactIdDownloadDownloadArtifact: {
         parameters: {
             query?: never;
             header?: never;
@@ -2118,7 +2116,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description ok */
+            /** @description Request fulfilled, document follows */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2127,39 +2125,41 @@ export interface operations {
                     "application/json": components["schemas"]["ArtifactDownload"];
                 };
             };
-        };
-    };
-    post_machines_machine_id_terminal_ticket: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                machine_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            200: {
+            /** @description Bad request syntax or unsupported method */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["TerminalTicket"];
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
                 };
             };
         };
     };
-    get_sessions: {
+    ApiV1AuditListAudit: {
         parameters: {
             query?: {
+                /** @description Page, from 1 */
                 page?: number;
+                /** @description Items on a page */
                 page_size?: number;
-                sort?: string;
-                q?: string;
-                state?: string;
-                machine_id?: string;
+                /** @description Field to sort by; a leading - reverses */
+                sort?: string | null;
+                /** @description Text to search for */
+                q?: string | null;
+                actor?: string | null;
+                action?: string | null;
+                outcome?: "allowed" | "denied" | null;
+                resource_type?: string | null;
+                resource_id?: string | null;
+                since?: string | null;
+                until?: string | null;
             };
             header?: never;
             path?: never;
@@ -2167,50 +2167,33 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description ok */
+            /** @description Request fulfilled, document follows */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["SessionPage"];
+                    "application/json": components["schemas"]["Page_remotegpu.server.domains.audit.schemas.AuditEntry_"];
                 };
             };
-        };
-    };
-    get_audit: {
-        parameters: {
-            query?: {
-                page?: number;
-                page_size?: number;
-                sort?: string;
-                q?: string;
-                actor?: string;
-                action?: string;
-                outcome?: string;
-                resource_type?: string;
-                resource_id?: string;
-                since?: string;
-                until?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description ok */
-            200: {
+            /** @description Bad request syntax or unsupported method */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["AuditEventPage"];
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
                 };
             };
         };
     };
-    get_audit_verify: {
+    ApiV1AuditVerifyVerifyAudit: {
         parameters: {
             query?: never;
             header?: never;
@@ -2219,7 +2202,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description ok */
+            /** @description Request fulfilled, document follows */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2230,7 +2213,88 @@ export interface operations {
             };
         };
     };
-    get_overview: {
+    ApiV1AuthLoginLogin: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description body: refresh token in the body, no cookie */
+                "X-Token-Delivery"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Login"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1AuthLogoutLogout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RefreshRequest"] | null;
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": null;
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1AuthMeMe: {
         parameters: {
             query?: never;
             header?: never;
@@ -2239,13 +2303,1492 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description ok */
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserView"];
+                };
+            };
+        };
+    };
+    ApiV1AuthPasswordChangePassword: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description body: refresh token in the body, no cookie */
+                "X-Token-Delivery"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordChange"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1AuthRefreshRefreshSession: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description body: refresh token in the body, no cookie */
+                "X-Token-Delivery"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RefreshRequest"] | null;
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1AuthSshKeysListSshKeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_remotegpu.server.domains.auth.schemas.SshKeyView_"];
+                };
+            };
+        };
+    };
+    ApiV1AuthSshKeysAddSshKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SshKeyCreate"];
+            };
+        };
+        responses: {
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SshKeyView"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1AuthSshKeysKeyIdDeleteSshKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1AuthTokensListTokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_remotegpu.server.domains.auth.schemas.TokenView_"];
+                };
+            };
+        };
+    };
+    ApiV1AuthTokensCreateToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenCreate"];
+            };
+        };
+        responses: {
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenCreated"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1AuthTokensTokenIdDeleteToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1CustomersListCustomers: {
+        parameters: {
+            query?: {
+                /** @description Page, from 1 */
+                page?: number;
+                /** @description Items on a page */
+                page_size?: number;
+                /** @description Field to sort by; a leading - reverses */
+                sort?: string | null;
+                /** @description Text to search for */
+                q?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_remotegpu.server.domains.customers.schemas.CustomerView_"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1CustomersCreateCustomer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CustomerCreate"];
+            };
+        };
+        responses: {
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CustomerView"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1CustomersCustomerIdGetCustomer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                customer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CustomerView"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1CustomersCustomerIdChangeCustomer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                customer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CustomerChange"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CustomerView"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1CustomersCustomerIdMembersListMembers: {
+        parameters: {
+            query?: {
+                /** @description Page, from 1 */
+                page?: number;
+                /** @description Items on a page */
+                page_size?: number;
+                /** @description Field to sort by; a leading - reverses */
+                sort?: string | null;
+                /** @description Text to search for */
+                q?: string | null;
+            };
+            header?: never;
+            path: {
+                customer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_remotegpu.server.domains.auth.schemas.UserView_"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1CustomersCustomerIdMembersAddMember: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                customer_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemberCreate"];
+            };
+        };
+        responses: {
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MemberCreated"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1CustomersCustomerIdMembersUserIdChangeMember: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                customer_id: string;
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MemberChange"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserView"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1CustomersCustomerIdMembersUserIdResetPasswordResetMemberPassword: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                customer_id: string;
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["InitialPassword"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1EventsEvents: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+        };
+    };
+    ApiV1JoinTokensListJoinTokens: {
+        parameters: {
+            query?: {
+                /** @description Page, from 1 */
+                page?: number;
+                /** @description Items on a page */
+                page_size?: number;
+                /** @description Field to sort by; a leading - reverses */
+                sort?: string | null;
+                /** @description Text to search for */
+                q?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_remotegpu.server.domains.machines.schemas.JoinTokenView_"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1JoinTokensCreateJoinToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["JoinTokenCreate"];
+            };
+        };
+        responses: {
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JoinTokenCreated"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1JoinTokensTokenIdRevokeJoinToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                token_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1MachinesListMachines: {
+        parameters: {
+            query?: {
+                /** @description Page, from 1 */
+                page?: number;
+                /** @description Items on a page */
+                page_size?: number;
+                /** @description Field to sort by; a leading - reverses */
+                sort?: string | null;
+                /** @description Text to search for */
+                q?: string | null;
+                state?: "enrolling" | "online" | "allocated" | "reclaiming" | "maintenance" | "quarantined" | null;
+                reachable?: boolean | null;
+                simulated?: boolean | null;
+                maintenance?: boolean | null;
+                customer_id?: string | null;
+                gpu_model?: string | null;
+                region?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_remotegpu.server.domains.machines.schemas.MachineView_"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1MachinesMachineIdGetMachine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                machine_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineDetail"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1MachinesMachineIdDeleteMachine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                machine_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1MachinesMachineIdChangeMachine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                machine_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MachineChange"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MachineDetail"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1MachinesMachineIdRotateTokenRotateToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                machine_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request accepted, processing continues off-line */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1MachinesMachineIdSamplesMachineSamples: {
+        parameters: {
+            query?: {
+                minutes?: number;
+            };
+            header?: never;
+            path: {
+                machine_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Samples"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1MachinesMachineIdSshCertificateCreateCertificate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                machine_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CertificateRequest"];
+            };
+        };
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Certificate"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1MachinesMachineIdTerminalTicketCreateTicket: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                machine_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Ticket"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1MachinesMachineIdWatchWatchMachine: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                machine_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, nothing follows */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1OverviewOverview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
                     "application/json": components["schemas"]["Overview"];
+                };
+            };
+        };
+    };
+    ApiV1SessionsListSessions: {
+        parameters: {
+            query?: {
+                /** @description Page, from 1 */
+                page?: number;
+                /** @description Items on a page */
+                page_size?: number;
+                /** @description Field to sort by; a leading - reverses */
+                sort?: string | null;
+                /** @description Text to search for */
+                q?: string | null;
+                state?: "connecting" | "active" | "closed" | "terminated" | "lost" | null;
+                machine_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_remotegpu.server.domains.access.schemas.SessionView_"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1TasksListTasks: {
+        parameters: {
+            query?: {
+                /** @description Page, from 1 */
+                page?: number;
+                /** @description Items on a page */
+                page_size?: number;
+                /** @description Field to sort by; a leading - reverses */
+                sort?: string | null;
+                /** @description Text to search for */
+                q?: string | null;
+                state?: "queued" | "assigned" | "running" | "succeeded" | "failed" | "timed_out" | "stopped" | "cancelled" | null;
+                machine_id?: string | null;
+                customer_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_remotegpu.server.domains.tasks.schemas.TaskView_"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1TasksSubmitTask: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Same key, same result: safe to retry */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TaskCreate"];
+            };
+        };
+        responses: {
+            /** @description Document created, URL follows */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskDetail"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1TasksTaskIdGetTask: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskDetail"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1TasksTaskIdArtifactsListArtifacts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Artifacts"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1TasksTaskIdLogTaskLog: {
+        parameters: {
+            query?: {
+                /** @description Byte to start from */
+                offset?: number;
+                /** @description Attempt; the latest by default */
+                attempt?: number | null;
+            };
+            header?: never;
+            path: {
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Stream Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": unknown;
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1TasksTaskIdLogStreamStreamTaskLog: {
+        parameters: {
+            query?: {
+                /** @description Byte to start from */
+                offset?: number;
+                /** @description Attempt; the latest by default */
+                attempt?: number | null;
+            };
+            header?: never;
+            path: {
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    ApiV1TasksTaskIdStopStopTask: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                task_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TaskDetail"];
+                };
+            };
+            /** @description Bad request syntax or unsupported method */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        detail: string;
+                        extra?: null | {
+                            [key: string]: unknown;
+                        } | unknown[];
+                        status_code: number;
+                    };
+                };
+            };
+        };
+    };
+    HealthHealth: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+        };
+    };
+    HealthReadyReady: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Request fulfilled, document follows */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Readiness"];
                 };
             };
         };

@@ -31,6 +31,12 @@ const routes: RouteRecordRaw[] = [
     meta: { bare: true, roles: EVERYONE },
   },
   {
+    path: '/api-docs/:rest(.*)*', // the server sends /api/v1/docs here
+    name: 'api-docs',
+    component: () => import('@/features/api-docs/ApiDocsPage.vue'),
+    meta: { bare: true },
+  },
+  {
     path: '/',
     name: 'overview',
     component: () => import('@/features/overview/OverviewPage.vue'),
@@ -149,7 +155,6 @@ export function createConsoleRouter() {
   const router = createRouter({
     history: createWebHistory('/'),
     routes,
-    scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
   })
   router.beforeEach(async (to) => {
     const session = useSession()

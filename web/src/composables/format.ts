@@ -41,7 +41,8 @@ export function formatMegahertz(hertz: number | null | undefined): string {
 /** 3725 → "1h 2m"; the two largest units that are not zero. Units as in `systemd.time`, the same in each language. */
 export function formatDuration(seconds: number | null | undefined): string {
   if (seconds == null || !Number.isFinite(seconds)) return NOTHING
-  if (seconds < 10) return `${Math.max(0, seconds).toFixed(1)}s`
+  if (seconds < 1) return `${Math.max(0, Math.round(seconds * 1000))}ms`
+  if (seconds < 10) return `${seconds.toFixed(1)}s`
   let rest = Math.round(seconds)
   const parts: string[] = []
   for (const [unit, size] of [

@@ -592,6 +592,14 @@ export const en = {
     intact: 'Intact, {count} entries',
     broken: 'Broken at entry {id}',
   },
+  api_docs: {
+    title: 'API reference',
+    lead: 'Send Authorization: Bearer with an access token. The document for your own tools:',
+    version: 'Version',
+    search: 'Path or word',
+    parameters: 'Parameters',
+    body: 'Body',
+  },
 }
 
 export type Messages = typeof en

@@ -587,4 +587,12 @@ export const zhCN: Messages = {
     intact: '完整，共 {count} 条',
     broken: '在第 {id} 条处断裂',
   },
+  api_docs: {
+    title: 'API 参考',
+    lead: '请求时携带 Authorization: Bearer 访问令牌。供工具使用的文档：',
+    version: '版本',
+    search: '路径或关键词',
+    parameters: '参数',
+    body: '请求体',
+  },
 }

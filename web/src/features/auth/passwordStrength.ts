@@ -29,7 +29,7 @@ function effectiveLength(password: string, known: readonly string[]): number {
   let rest = password.replace(COMMON, '*')
   for (const word of known) if (word.length >= 3) rest = rest.replaceAll(new RegExp(escaped(word), 'gi'), '*')
   let length = 0
-  const characters = [...rest]
+  const characters = Array.from(rest)
   for (const [index, character] of characters.entries()) {
     const step =
       index === 0 ? 9 : (character.codePointAt(0) ?? 0) - (characters[index - 1]?.codePointAt(0) ?? 0)

@@ -55,7 +55,7 @@ export const useSession = defineStore('session', () => {
   /** Ends the session here even if the server can not be told. */
   async function signOut(): Promise<void> {
     try {
-      await data(api.POST('/api/v1/auth/logout', {}) as Promise<{ data?: unknown; response: Response }>)
+      await data(api.POST('/api/v1/auth/logout', { body: null }))
     } finally {
       dropSession()
     }

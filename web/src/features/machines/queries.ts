@@ -24,6 +24,7 @@ export function useMachine(id: () => string, watching = false) {
 
 export function useMachineHistory(id: () => string) {
   return useQuery({
+    enabled: () => id() !== '',
     queryKey: computed(() => ['machines', 'history', id()]),
     queryFn: () =>
       data(

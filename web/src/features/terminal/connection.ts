@@ -54,6 +54,7 @@ export class TerminalConnection {
   private socket: Socket | null = null
   private timer: ReturnType<typeof setTimeout> | undefined
   private failures = 0
+  private wasReady = false
   private size: Size = { cols: 80, rows: 24 }
   private said = { reason: '', exitCode: null as number | null }
   private stateNow: TerminalState = { kind: 'connecting', attempt: 0 }
@@ -128,7 +129,8 @@ export class TerminalConnection {
   private control(message: { type?: string; [key: string]: unknown }): void {
     if (message.type === 'ready') {
       this.failures = 0
-      const resumed = message.resumed === true
+      const resumed = message.resumed === true || this.wasReady
+      this.wasReady = true
       this.options.onReady(resumed)
       this.enter({ kind: 'open', resumed })
       this.resize(this.size) // it may have changed while connecting

@@ -17,9 +17,11 @@ export interface ChartColours {
   bad: string
 }
 
+function token(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(`--rg-${name}`).trim()
+}
+
 function colours(): ChartColours {
-  const style = getComputedStyle(document.documentElement)
-  const token = (name: string): string => style.getPropertyValue(`--rg-${name}`).trim()
   return {
     text: token('text'),
     faint: token('text-3'),
@@ -46,10 +48,14 @@ export function useChart(
     observer = new ResizeObserver(() => chart?.resize())
     observer.observe(element.value)
     // The colours are read from the page, which has its new theme after the flush.
-    watch([() => option(colours()), () => preferences.isDark], () => chart?.setOption(option(colours())), {
-      immediate: true,
-      flush: 'post',
-    })
+    watch(
+      [() => option(colours()), () => preferences.isDark],
+      () => chart?.setOption({ textStyle: { fontFamily: token('font') }, ...option(colours()) }),
+      {
+        immediate: true,
+        flush: 'post',
+      },
+    )
   })
 
   onBeforeUnmount(() => {

@@ -31,8 +31,8 @@ const CLEARED: Record<number, readonly string[]> = {
   27: ['inverse'],
 }
 /** CSI, OSC (ended by BEL or ST), or any other two-byte sequence. */
-// eslint-disable-next-line no-control-regex -- escape sequences are what this looks for
 const SEQUENCE =
+  // eslint-disable-next-line no-control-regex -- escape sequences are what this looks for
   /^\u001b(?:\[([0-9;:?<=>]*)[ -/]*([@-~])|\][^\u0007\u001b]*(?:\u0007|\u001b\\)|[ -/]*[0-Z\\^-~])/
 // eslint-disable-next-line no-control-regex -- and these are what it drops
 const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g
