@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 
@@ -20,6 +21,9 @@ SCHEDULES = tuple(
     )
 )
 """Directories with one file per account (crontab, mail, linger) or per job (at)."""
+
+ENTERABLE = stat.S_IXGRP | stat.S_IXOTH
+"""Directory modes that let others than the owner in. An access control list shows in the group's bits."""
 
 _IPC_TABLES = {"shm": "-m", "msg": "-q", "sem": "-s"}
 
@@ -60,14 +64,40 @@ def files_of(uid: int) -> list[str]:
 
 
 def _owned_files(uid: int) -> list[Path]:
-    """Deepest first, so that directories are empty when their turn comes. Never follows a link."""
+    """What ``uid`` owns in shared places, deepest first, so that directories are empty when their turn comes."""
     found: list[Path] = []
-    for root in SHARED_DIRECTORIES:
-        for folder, directories, files in os.walk(root, topdown=False, followlinks=False):
-            found += [
-                path for path in (Path(folder, name) for name in files + directories) if _owner(path) == uid
-            ]
-    return found
+    folders = [str(root) for root in SHARED_DIRECTORIES if root.is_dir()]
+    while folders:
+        folders += _look_into(folders.pop(), uid, found)
+    return found[::-1]
+
+
+def _look_into(folder: str, uid: int, found: list[Path]) -> list[str]:
+    """Note what ``uid`` owns in ``folder``; returns the folders in it that it could have got into.
+
+    Others' private folders are most of a busy ``/tmp``. Never follows a link.
+    """
+    inner: list[str] = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                facts = _facts(entry)
+                if facts is None:
+                    continue
+                if facts.st_uid == uid:
+                    found.append(Path(entry.path))
+                if stat.S_ISDIR(facts.st_mode) and (facts.st_uid == uid or facts.st_mode & ENTERABLE):
+                    inner.append(entry.path)
+    except OSError:
+        return []  # gone since it was listed
+    return inner
+
+
+def _facts(entry: os.DirEntry[str]) -> os.stat_result | None:
+    try:
+        return entry.stat(follow_symlinks=False)
+    except OSError:
+        return None
 
 
 def _schedules(uid: int, name: str) -> list[Path]:
