@@ -13,6 +13,8 @@ from typing import Literal
 
 import msgspec
 
+from remotegpu.protocol.bounds import Amount, ExitCode
+
 LOG_CHUNK_BYTES = 256 * 1024
 """Largest body of one log call, and the size of a stored log segment."""
 
@@ -67,11 +69,11 @@ class AttemptReport(msgspec.Struct, kw_only=True, frozen=True):
 
     attempt_id: str
     state: AttemptState
-    exit_code: int | None = None
+    exit_code: ExitCode | None = None
     reason: str = ""
     started_at: float | None = None
     finished_at: float | None = None
-    log_bytes: int = 0
+    log_bytes: Amount = 0
     log_truncated: bool = False
     artifacts: list[ArtifactFile] = []
 

@@ -6,6 +6,7 @@
 
 import msgspec
 
+from remotegpu.protocol.bounds import Text
 from remotegpu.protocol.inventory import Inventory
 
 
@@ -13,9 +14,9 @@ class EnrolRequest(msgspec.Struct, kw_only=True):
     """``join_token`` is the one-time or N-time secret an admin created; ``name`` defaults to the host name."""
 
     join_token: str
-    name: str
-    protocol_version: str
-    agent_version: str
+    name: Text
+    protocol_version: Text
+    agent_version: Text
     inventory: Inventory
 
 

@@ -2,54 +2,56 @@
 
 import msgspec
 
+from remotegpu.protocol.bounds import Amount, Index, Text
+
 
 class GpuFacts(msgspec.Struct, kw_only=True, frozen=True):
     """One GPU. ``uuid`` is NVML's (``GPU-…``); simulated ones start with ``SIM-``."""
 
-    index: int
-    uuid: str
-    model: str
-    memory_bytes: int
+    index: Index
+    uuid: Text
+    model: Text
+    memory_bytes: Amount
     simulated: bool = False
-    vbios: str | None = None
+    vbios: Text | None = None
     pcie_generation: int | None = None
     pcie_width: int | None = None
 
 
 class DiskFacts(msgspec.Struct, kw_only=True, frozen=True):
-    mount: str
-    device: str
-    filesystem: str
-    total_bytes: int
+    mount: Text
+    device: Text
+    filesystem: Text
+    total_bytes: Amount
 
 
 class NicFacts(msgspec.Struct, kw_only=True, frozen=True):
     """``speed_mbit`` is None where the kernel does not know it (virtual devices)."""
 
-    name: str
-    mac: str
-    addresses: list[str]
+    name: Text
+    mac: Text
+    addresses: list[Text]
     speed_mbit: int | None = None
 
 
 class Inventory(msgspec.Struct, kw_only=True, frozen=True):
     """``isolation``: ``linux`` (one Linux account per customer) or ``directory`` (evaluation: same account)."""
 
-    hostname: str
-    os: str
-    kernel: str
-    architecture: str
-    cpu_model: str
-    cpu_cores: int
-    cpu_threads: int
-    memory_bytes: int
+    hostname: Text
+    os: Text
+    kernel: Text
+    architecture: Text
+    cpu_model: Text
+    cpu_cores: Amount
+    cpu_threads: Amount
+    memory_bytes: Amount
     disks: list[DiskFacts]
     nics: list[NicFacts]
     gpus: list[GpuFacts]
-    driver_version: str | None = None
-    cuda_version: str | None = None
-    ssh_host_key: str = ""
-    isolation: str = "linux"
+    driver_version: Text | None = None
+    cuda_version: Text | None = None
+    ssh_host_key: Text = ""
+    isolation: Text = "linux"
 
 
 class GpuSample(msgspec.Struct, kw_only=True, frozen=True):
@@ -58,11 +60,11 @@ class GpuSample(msgspec.Struct, kw_only=True, frozen=True):
     Utilisations are ratios 0–1, memory in bytes, temperature in °C, power in watts, clocks in hertz.
     """
 
-    index: int
-    uuid: str
+    index: Index
+    uuid: Text
     utilization_ratio: float | None = None
-    memory_used_bytes: int | None = None
-    memory_total_bytes: int | None = None
+    memory_used_bytes: Amount | None = None
+    memory_total_bytes: Amount | None = None
     temperature_celsius: float | None = None
     power_watts: float | None = None
     power_limit_watts: float | None = None
@@ -72,7 +74,7 @@ class GpuSample(msgspec.Struct, kw_only=True, frozen=True):
     remapped_rows_pending: bool | None = None
     remapped_rows_failed: bool | None = None
     last_xid: int | None = None
-    processes: int | None = None
+    processes: Amount | None = None
 
 
 class HostSample(msgspec.Struct, kw_only=True, frozen=True):
@@ -80,7 +82,7 @@ class HostSample(msgspec.Struct, kw_only=True, frozen=True):
 
     taken_at: float
     cpu_ratio: float
-    memory_used_bytes: int
-    memory_total_bytes: int
+    memory_used_bytes: Amount
+    memory_total_bytes: Amount
     load_1m: float
     gpus: list[GpuSample] = []

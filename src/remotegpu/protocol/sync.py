@@ -8,6 +8,7 @@ one poll. A report with news (``wait=False``) is answered at once.
 import msgspec
 
 from remotegpu.protocol.attempts import AttemptReport, AttemptSpec
+from remotegpu.protocol.bounds import Revision, Text
 from remotegpu.protocol.inventory import HostSample, Inventory
 
 SYNC_WAIT_S = 25.0
@@ -82,14 +83,14 @@ class SyncRequest(msgspec.Struct, kw_only=True, frozen=True):
     ``clock`` is the agent's clock at sending, epoch seconds: the server records the skew, and never trusts it.
     """
 
-    agent_version: str
-    protocol_version: str
-    boot_id: str
-    applied_revision: int
+    agent_version: Text
+    protocol_version: Text
+    boot_id: Text
+    applied_revision: Revision
     clock: float
     wait: bool = True
     inventory: Inventory | None = None
-    inventory_hash: str = ""
+    inventory_hash: Text = ""
     sample: HostSample | None = None
     accounts: list[AccountReport] = []
     attempts: list[AttemptReport] = []

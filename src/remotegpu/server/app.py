@@ -25,7 +25,7 @@ from remotegpu.server.core.bodies import JsonRequest
 from remotegpu.server.core.services import Services, open_services, provide_services
 from remotegpu.server.core.signals import customer_access_changed
 from remotegpu.server.core.unit_of_work import provide_tx
-from remotegpu.server.domains.access import connections
+from remotegpu.server.domains.access import instances
 from remotegpu.server.domains.access import routes as access
 from remotegpu.server.domains.access import service as access_service
 from remotegpu.server.domains.access.streams import Streams
@@ -94,7 +94,7 @@ async def lifespan(app: Litestar) -> AsyncGenerator[None]:
     services.hub.start()
     nodes: Nodes = app.state["nodes"]
     flushing = asyncio.create_task(heartbeats.run(), name="flush-heartbeats")
-    async with connections.announcing_instance(services):
+    async with instances.announcing(services):
         with nodes.listening():
             yield
     flushing.cancel()

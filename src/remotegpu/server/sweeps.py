@@ -3,26 +3,34 @@
 Level-triggered and guarded by row locks: a sweep that dies half-way, or two workers at once, do no harm.
 """
 
-from collections.abc import Awaitable, Callable
+import uuid
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
+import structlog
 from sqlalchemy import delete
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.kit.clock import utc_now
 from remotegpu.server.core.database import transaction
-from remotegpu.server.core.errors import ConflictError
+from remotegpu.server.core.errors import RemoteGPUError
 from remotegpu.server.core.idempotency import IdempotencyKey
 from remotegpu.server.core.services import Services
-from remotegpu.server.domains.access import connections
-from remotegpu.server.domains.access import service as access
+from remotegpu.server.domains.access import instances
+from remotegpu.server.domains.allocations import ending
 from remotegpu.server.domains.allocations import service as allocations
 from remotegpu.server.domains.audit import service as audit
 from remotegpu.server.domains.machines import samples
 from remotegpu.server.domains.machines import service as machines
-from remotegpu.server.domains.tasks import service as tasks
+from remotegpu.server.domains.tasks import attempts, logs, scheduling
 
 KEYS_KEPT = timedelta(days=2)
+HEARD_SECONDS = 60.0
+"""Agents of a server that was away come back within seconds; before this long their silence says nothing."""
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,23 @@ class Sweep:
     name: str
     every_seconds: float
     run: Callable[[Services], Awaitable[None]]
+
+
+async def _each(
+    services: Services,
+    items: Iterable[uuid.UUID],
+    act: Callable[[AsyncSession, uuid.UUID], Awaitable[object]],
+) -> list[uuid.UUID]:
+    """Act on every item in a transaction of its own; one that fails does not hold up the others. Returns the rest."""
+    done: list[uuid.UUID] = []
+    for item in items:
+        try:
+            async with transaction(services.sessions) as tx:
+                await act(tx, item)
+            done.append(item)
+        except (SQLAlchemyError, RemoteGPUError) as error:
+            log.warning("not done yet, trying again", item=str(item), error=str(error)[:300])
+    return done
 
 
 async def seal_audit(services: Services) -> None:
@@ -40,57 +65,41 @@ async def seal_audit(services: Services) -> None:
 async def move_allocations(services: Services) -> None:
     """Start leases whose time has come, end those whose time is over, carry on with reclaims."""
     async with services.sessions() as tx:
-        starting, ending, reclaiming = await allocations.due(tx, utc_now())
-    for allocation_id in starting:
-        async with transaction(services.sessions) as tx:
-            await allocations.start_due(tx, allocation_id)
-    for allocation_id in ending:
-        await _end(services, allocation_id)
+        starting, over, reclaiming = await allocations.due(tx, utc_now())
+    await _each(services, over, ending.end_due)
     latest = await samples.latest(services.redis, reclaiming)
-    for machine_id in reclaiming:
-        async with transaction(services.sessions) as tx:
-            await allocations.advance(tx, machine_id, latest.get(machine_id))
-
-
-async def _end(services: Services, allocation_id: object) -> None:
-    try:
-        async with transaction(services.sessions) as tx:
-            await allocations.end(tx, allocation_id, "the agreed period is over")  # pyright: ignore[reportArgumentType] - an id of due()
-    except ConflictError:
-        return  # an admin ended or extended it in this very moment
+    await _each(services, reclaiming, lambda tx, machine: ending.advance(tx, machine, latest.get(machine)))
+    await _each(services, starting, allocations.start_due)
 
 
 async def expire_attempts(services: Services) -> None:
-    """Attempts whose lease ran out are lost: another try, or failed."""
-    lease = timedelta(seconds=services.settings.lease_seconds)
+    """Attempts whose lease ran out are lost: another try, or failed. What there is of their logs is kept."""
+    lease = timedelta(seconds=services.settings.agents.lease_seconds)
+    if await instances.heard_for(services) < min(lease.total_seconds(), HEARD_SECONDS):
+        return
     async with services.sessions() as tx:
-        expired = await tasks.expired(tx, utc_now())
-    for attempt_id, machine_id in expired:
-        async with transaction(services.sessions) as tx:
-            await tasks.lose(tx, attempt_id, machine_id, lease)
+        machine_of = dict(await attempts.expired(tx, utc_now()))
+    lost = await _each(
+        services, machine_of, lambda tx, attempt: attempts.lose(tx, attempt, machine_of[attempt], lease)
+    )
+    for attempt_id in lost:
+        await logs.settle(services, attempt_id)
 
 
 async def place_tasks(services: Services) -> None:
     """Start queued tasks whose back-off is over, and any that a crash left waiting."""
-    lease = timedelta(seconds=services.settings.lease_seconds)
+    lease = timedelta(seconds=services.settings.agents.lease_seconds)
     async with services.sessions() as tx:
-        waiting = await tasks.machines_with_due_tasks(tx, utc_now())
-    for machine_id in waiting:
-        async with transaction(services.sessions) as tx:
-            await tasks.place_on(tx, machine_id, lease)
+        waiting = await scheduling.machines_with_due_tasks(tx, utc_now())
+    await _each(services, waiting, lambda tx, machine: scheduling.place_on(tx, machine, lease))
 
 
 async def mark_unreachable(services: Services) -> None:
     """Machines nobody heard of for a while are unreachable; their state stays."""
-    async with transaction(services.sessions) as tx:
-        await machines.mark_unreachable(tx, timedelta(seconds=services.settings.unreachable_after_seconds))
-
-
-async def lose_sessions(services: Services) -> None:
-    """Sessions of server processes that are gone are lost."""
-    alive = await connections.instances_alive(services)
-    async with transaction(services.sessions) as tx:
-        await access.lose_sessions_of_dead_instances(tx, alive)
+    after = services.settings.agents.unreachable_after_seconds
+    if await instances.heard_for(services) >= after:
+        async with transaction(services.sessions) as tx:
+            await machines.mark_unreachable(tx, timedelta(seconds=after))
 
 
 async def forget_keys(services: Services) -> None:
@@ -99,12 +108,14 @@ async def forget_keys(services: Services) -> None:
         await tx.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < utc_now() - KEYS_KEPT))
 
 
-SWEEPS = (
-    Sweep("seal audit", 1.0, seal_audit),
-    Sweep("move allocations", 2.0, move_allocations),
-    Sweep("place tasks", 1.0, place_tasks),
-    Sweep("expire attempts", 3.0, expire_attempts),
-    Sweep("mark unreachable", 5.0, mark_unreachable),
-    Sweep("lose sessions", 10.0, lose_sessions),
-    Sweep("forget idempotency keys", 3600.0, forget_keys),
-)
+def all_sweeps() -> tuple[Sweep, ...]:
+    """For one worker."""
+    return (
+        Sweep("seal audit", 1.0, seal_audit),
+        Sweep("move allocations", 2.0, move_allocations),
+        Sweep("place tasks", 1.0, place_tasks),
+        Sweep("expire attempts", 3.0, expire_attempts),
+        Sweep("mark unreachable", 5.0, mark_unreachable),
+        Sweep("lose sessions", 3.0, instances.Missing().lose_sessions),
+        Sweep("forget idempotency keys", 3600.0, forget_keys),
+    )

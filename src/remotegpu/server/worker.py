@@ -35,7 +35,7 @@ async def work(services: Services) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     services.hub.start()
-    running = [asyncio.create_task(repeat(services, sweep), name=sweep.name) for sweep in sweeps.SWEEPS]
+    running = [asyncio.create_task(repeat(services, sweep), name=sweep.name) for sweep in sweeps.all_sweeps()]
     stopped = asyncio.create_task(stopping.wait())
     log.info("worker started", sweeps=len(running))
     await asyncio.wait({stopped, *running}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,20 +1,24 @@
 """Node tokens: which machine is calling, looked up once and remembered for a short while."""
 
+import contextlib
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
+from remotegpu.kit.clock import utc_now
 from remotegpu.kit.ids import secret_hash
 from remotegpu.protocol.version import PROTOCOL_VERSION, is_compatible
 from remotegpu.server.core import context
 from remotegpu.server.core.errors import NotAuthenticatedError, UpgradeRequiredError
+from remotegpu.server.core.hub import Message
 from remotegpu.server.core.services import Services
 from remotegpu.server.domains.auth.middleware import bearer
 from remotegpu.server.domains.machines import service as machines
+from remotegpu.server.domains.machines import tokens
 
 REMEMBER_SECONDS = 30.0
-"""A revoked token works for at most this long on a server process that has just seen it."""
+"""A revoked token is forgotten at once where the message of it arrives, and after this long where that was lost."""
 REMEMBER_MOST = 20_000
 
 
@@ -46,19 +50,26 @@ class Nodes:
         context.current().machine_id = known[0].machine_id
         return known[0]
 
-    def forget(self, machine_id: uuid.UUID) -> None:
-        """Drop what is remembered of a machine's tokens."""
+    @contextlib.contextmanager
+    def listening(self) -> Generator[None]:
+        """Forget a machine's tokens as soon as any server process says that they have changed."""
+        topic = machines.TOKENS_TOPIC
+        with self._services.hub.listening(topic, machines.ALL_TOKENS, self._forget):
+            yield
+
+    def _forget(self, message: Message) -> None:
         self._known = {
-            digest: entry for digest, entry in self._known.items() if entry[0].machine_id != machine_id
+            digest: entry for digest, entry in self._known.items() if str(entry[0].machine_id) != message.body
         }
 
     async def _look_up(self, digest: str, token: str) -> tuple[Node, float]:
         self._known.pop(digest, None)
         async with self._services.sessions() as tx:
-            machine_id, name = await machines.machine_of_token(tx, token)
+            machine_id, name, expires_at = await tokens.machine_of_token(tx, token)
         if len(self._known) >= REMEMBER_MOST:
             self._known.clear()
-        entry = (Node(machine_id, name), self._monotonic() + REMEMBER_SECONDS)
+        left = REMEMBER_SECONDS if expires_at is None else (expires_at - utc_now()).total_seconds()
+        entry = (Node(machine_id, name), self._monotonic() + min(left, REMEMBER_SECONDS))
         self._known[digest] = entry
         return entry
 

@@ -12,14 +12,18 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from remotegpu.kit.clock import utc_now
 from remotegpu.protocol.inventory import HostSample
 from remotegpu.server.core.database import transaction
 from remotegpu.server.core.hub import announce
 from remotegpu.server.core.services import Services
 from remotegpu.server.domains.machines import samples
-from remotegpu.server.domains.tasks import service as tasks
+from remotegpu.server.domains.machines import service as machines
+from remotegpu.server.domains.tasks import attempts as tasks
 
 FLUSH_SECONDS = 1.0
+GIVE_UP_AFTER = timedelta(minutes=1)
+"""A beat that could not be written for so long is of a machine that was deleted; others have a newer one by then."""
 
 log = structlog.get_logger()
 
@@ -63,7 +67,10 @@ class Beat:
 
 
 class Heartbeats:
-    """Collects what agents say and writes it in batches. One per process."""
+    """Collects what agents say and writes it in batches. One per process.
+
+    ``when_ended`` is called with each attempt whose lease was to be renewed and that has ended meanwhile.
+    """
 
     def __init__(self, services: Services, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._services = services
@@ -71,8 +78,10 @@ class Heartbeats:
         self._beats: dict[uuid.UUID, Beat] = {}
         self._samples: dict[uuid.UUID, HostSample] = {}
         self._renewals: set[uuid.UUID] = set()
+        self._watched: set[uuid.UUID] = set()
         self._history_due: dict[uuid.UUID, float] = {}
-        self._lease = timedelta(seconds=services.settings.lease_seconds)
+        self.when_ended: Callable[[uuid.UUID], None] = _ignore
+        self._lease = timedelta(seconds=services.settings.agents.lease_seconds)
 
     def note(self, machine_id: uuid.UUID, beat: Beat, sample: HostSample | None) -> None:
         """Remember the newest word of a machine until the next flush."""
@@ -80,9 +89,9 @@ class Heartbeats:
         if sample is not None:
             self._samples[machine_id] = sample
 
-    def renew(self, attempt_ids: list[uuid.UUID]) -> None:
-        """Renew these leases at the next flush: well before they end."""
-        self._renewals.update(attempt_ids)
+    def renew(self, attempt_id: uuid.UUID) -> None:
+        """Renew this lease at the next flush: well before it ends."""
+        self._renewals.add(attempt_id)
 
     async def run(self) -> None:
         """Flush every second, for ever. What could not be written is tried again, unless there is newer."""
@@ -125,7 +134,12 @@ class Heartbeats:
         except Exception:
             self._beats = beats | self._beats
             raise
-        skipped = {machine_id: beat for machine_id, beat in beats.items() if machine_id not in written}
+        oldest = utc_now() - GIVE_UP_AFTER
+        skipped = {
+            machine_id: beat
+            for machine_id, beat in beats.items()
+            if machine_id not in written and beat.seen > oldest
+        }
         self._beats = skipped | self._beats
 
     async def _flush_renewals(self) -> None:
@@ -134,10 +148,12 @@ class Heartbeats:
             return
         try:
             async with transaction(self._services.sessions) as tx:
-                await tasks.renew(tx, sorted(renewals), self._lease)
+                ended = await tasks.renew(tx, sorted(renewals), self._lease)
         except Exception:
             self._renewals |= renewals
             raise
+        for attempt_id in ended:
+            self.when_ended(attempt_id)
 
     async def _flush_samples(self) -> None:
         latest, self._samples = self._samples, {}
@@ -151,3 +167,16 @@ class Heartbeats:
         watched = await samples.watchers(self._services.redis, list(latest))
         for machine_id, customer_ids in watched.items():
             self._services.hub.publish("samples", str(machine_id), customer_ids)
+        await self._calm(set(latest) - watched.keys())
+        self._watched |= watched.keys()
+
+    async def _calm(self, unwatched: set[uuid.UUID]) -> None:
+        """Nobody looks at these any more: let their agents sample slowly again."""
+        for machine_id in self._watched & unwatched:
+            async with transaction(self._services.sessions) as tx:
+                await machines.bump(tx, machine_id)
+            self._watched.discard(machine_id)
+
+
+def _ignore(_attempt_id: uuid.UUID) -> None:
+    return

@@ -20,7 +20,7 @@ from remotegpu.server.core.errors import FieldProblem, InvalidError, RemoteGPUEr
 from remotegpu.server.core.guards import AGENT
 from remotegpu.server.core.services import Services
 from remotegpu.server.domains.access import streams
-from remotegpu.server.domains.machines import service as machines
+from remotegpu.server.domains.machines import tokens
 from remotegpu.server.domains.tasks import logs
 
 AgentRequest = Request[None, None, object]  # pyright: ignore[reportInvalidTypeArguments]
@@ -38,14 +38,14 @@ async def enrol(tx: AsyncSession, data: EnrolRequest) -> EnrolResponse:
     """Exchange a join token for a machine and its node token."""
     check_version(data.protocol_version)
     _check_name(data.name)
-    machine, token = await machines.enrol(tx, data)
+    machine, token = await tokens.enrol(tx, data)
     return EnrolResponse(machine_id=str(machine.id), agent_token=token)
 
 
 @post("/agent/token", guards=[AGENT], status_code=200)
 async def rotate_token(tx: AsyncSession, node: Node) -> TokenRotation:
     """A new node token; the one used for this call stays valid for an hour."""
-    token, overlap = await machines.rotate_node_token(tx, node.machine_id)
+    token, overlap = await tokens.rotate_node_token(tx, node.machine_id)
     return TokenRotation(agent_token=token, overlap_s=overlap)
 
 
@@ -91,12 +91,12 @@ async def stream(socket: streams.Socket, stream_id: uuid.UUID) -> None:
     await socket.accept()
     try:
         check_version(socket.headers.get(PROTOCOL_HEADER, ""))
-        await nodes.authenticate(socket.headers.get("authorization"))
+        node = await nodes.authenticate(socket.headers.get("authorization"))
     except RemoteGPUError as error:
-        await streams.close(socket, wire.CLOSE_REFUSED, error.detail)
+        await streams.Channel(socket).close(wire.CLOSE_REFUSED, error.detail)
         return
-    if not await registry.serve(stream_id, socket):
-        await streams.close(socket, wire.CLOSE_REFUSED, "nobody waits for this stream here any more")
+    if not await registry.serve(stream_id, node.machine_id, socket):
+        await streams.Channel(socket).close(wire.CLOSE_REFUSED, "nobody waits for this stream here any more")
 
 
 def _check_name(name: str) -> None:

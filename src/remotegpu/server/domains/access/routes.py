@@ -24,7 +24,7 @@ from remotegpu.server.domains.access.schemas import (
     SessionView,
     Ticket,
 )
-from remotegpu.server.domains.access.streams import AgentStream, Socket, Traffic
+from remotegpu.server.domains.access.streams import Channel, Socket, Traffic
 from remotegpu.server.domains.allocations import repository as leases
 from remotegpu.server.domains.allocations.models import Allocation
 from remotegpu.server.domains.audit import service as audit
@@ -75,12 +75,11 @@ async def create_ticket(
 async def ssh_stream(socket: Socket, services: Services, machine_id: uuid.UUID) -> None:
     """SSH bytes in binary frames, to the SSH server inside the machine's agent."""
 
-    async def talk(
-        agent: AgentStream, _session: AccessSession, _allocation: Allocation, traffic: Traffic
-    ) -> str:
-        return await streams.splice(socket, agent.socket, traffic)
+    async def talk(agent: Channel, _session: AccessSession, _allocation: Allocation, traffic: Traffic) -> str:
+        return await streams.splice(person, agent, traffic)
 
-    await _serve(socket, services, machine_id, "ssh", talk)
+    person = Channel(socket)
+    await _serve(person, services, machine_id, "ssh", talk)
 
 
 @websocket("/machines/{machine_id:uuid}/terminal", guards=[ANYONE])
@@ -93,11 +92,9 @@ async def terminal_stream(
     rows: Cells = 24,
 ) -> None:
     """The browser's terminal. Binary frames are bytes of the terminal, text frames JSON control messages."""
-    caller = caller_of_request()
+    caller, person = caller_of_request(), Channel(socket)
 
-    async def talk(
-        agent: AgentStream, session: AccessSession, allocation: Allocation, traffic: Traffic
-    ) -> str:
+    async def talk(agent: Channel, session: AccessSession, allocation: Allocation, traffic: Traffic) -> str:
         async with services.sessions() as tx:
             host_key = await _host_key(tx, machine_id)
         key, certificate = certificates.ephemeral(
@@ -112,9 +109,9 @@ async def terminal_stream(
             cols=cols,
             rows=rows,
         )
-        return await terminal.run(socket, agent.socket, wanted, str(session.id), traffic)
+        return await terminal.run(person, agent, wanted, str(session.id), traffic)
 
-    await _serve(socket, services, machine_id, "terminal", talk)
+    await _serve(person, services, machine_id, "terminal", talk)
 
 
 @get("/sessions", guards=[ANYONE])
@@ -136,16 +133,17 @@ async def list_sessions(
 
 
 async def _serve(
-    socket: Socket, services: Services, machine_id: uuid.UUID, protocol: str, talk: connections.Talk
+    person: Channel, services: Services, machine_id: uuid.UUID, protocol: str, talk: connections.Talk
 ) -> None:
-    await socket.accept()
+    await person.socket.accept()
     request = connections.Request(
         caller=caller_of_request(),
         machine_id=machine_id,
         protocol=protocol,
         address=context.current().address,
     )
-    await connections.serve(services, socket.app.state["streams"], socket, request, talk)
+    connection = connections.Connection(services, person, request, talk)
+    await connection.serve(person.socket.app.state["streams"])
 
 
 async def _host_key(tx: AsyncSession, machine_id: uuid.UUID) -> str:

@@ -7,19 +7,20 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.kit.clock import utc_now
-from remotegpu.kit.ids import uuid7
 from remotegpu.server.core.context import Caller
 from remotegpu.server.core.errors import ConflictError
 from remotegpu.server.core.hub import announce
 from remotegpu.server.domains.access import repository
 from remotegpu.server.domains.access.models import AccessSession
 from remotegpu.server.domains.access.schemas import SessionView
+from remotegpu.server.domains.allocations import ending
 from remotegpu.server.domains.allocations import repository as leases
-from remotegpu.server.domains.allocations import service as allocations
 from remotegpu.server.domains.allocations.models import Allocation
 from remotegpu.server.domains.audit import service as audit
+from remotegpu.server.domains.auth.models import User
+from remotegpu.server.domains.customers.models import Customer
+from remotegpu.server.domains.machines import repository as machine_rows
 from remotegpu.server.domains.machines import service as machines
-from remotegpu.server.domains.machines.models import Machine
 
 CLOSE_TOPIC = "session-end"
 """Hub topic that tells the instance holding a session to close it."""
@@ -36,19 +37,30 @@ def view(row: tuple[AccessSession, str, str]) -> SessionView:
 
 
 async def open_session(
-    tx: AsyncSession, caller: Caller, machine_id: uuid.UUID, *, protocol: str, instance: str, address: str
+    tx: AsyncSession,
+    caller: Caller,
+    machine_id: uuid.UUID,
+    *,
+    session_id: uuid.UUID,
+    protocol: str,
+    instance: str,
+    address: str,
 ) -> tuple[AccessSession, Allocation]:
-    """A connecting session on a machine leased to the caller; the machine's agent is woken to dial its stream."""
+    """A connecting session on a machine leased to the caller; the machine's agent is woken to dial its stream.
+
+    The machine is locked first: a lease that ends at this moment ends before, or with this session on its list.
+    """
+    await leases.usable(tx, caller, machine_id)
+    machine = await machine_rows.lock(tx, machine_id)
+    tx.expire_all()
     allocation = await leases.usable(tx, caller, machine_id)
-    machine = await tx.get(Machine, machine_id)
-    assert machine is not None
     if not machine.reachable:
         raise ConflictError(
             f"{machine.name} is unreachable; its tasks go on, access returns with it",
             code="machine_unreachable",
         )
     session = AccessSession(
-        id=uuid7(),
+        id=session_id,
         protocol=protocol,
         state="connecting",
         machine_id=machine_id,
@@ -104,7 +116,7 @@ async def set_state(
     return True
 
 
-@allocations.on_end
+@ending.on_end
 async def end_sessions_of(tx: AsyncSession, allocation: Allocation, reason: str) -> None:
     """A lease has ended: every open session on it is told to close."""
     await _end(tx, AccessSession.allocation_id == allocation.id, f"the lease has ended: {reason}")
@@ -117,9 +129,6 @@ async def end_sessions_of_user(tx: AsyncSession, user_id: uuid.UUID, reason: str
 
 async def end_sessions_without_right(tx: AsyncSession, customer_id: uuid.UUID) -> None:
     """Members of a customer changed: close what disabled people, or all people of a suspended customer, have open."""
-    from remotegpu.server.domains.auth.models import User  # noqa: PLC0415
-    from remotegpu.server.domains.customers.models import Customer  # noqa: PLC0415
-
     suspended = await tx.scalar(select(Customer.status).where(Customer.id == customer_id)) != "active"
     people = select(User.id).where(User.customer_id == customer_id)
     if not suspended:
@@ -139,26 +148,21 @@ async def _end(tx: AsyncSession, which: object, reason: str) -> None:
         announce(tx, CLOSE_TOPIC, session_id, body=reason)
 
 
-async def lose_sessions_of_dead_instances(tx: AsyncSession, alive: set[str]) -> list[uuid.UUID]:
-    """Sessions whose server process is gone are lost. Returns the machines concerned."""
-    query = select(AccessSession.id, AccessSession.machine_id).where(
-        AccessSession.state.in_(repository.OPEN), AccessSession.instance.not_in(alive)
-    )
-    lost = (await tx.execute(query)).all()
-    for session_id, _ in lost:
-        await set_state(tx, session_id, "lost", reason="the server process that held it is gone")
-    return [machine_id for _, machine_id in lost]
+async def instances_with_sessions(tx: AsyncSession) -> set[str]:
+    """Names of the server processes that hold, or held, the sessions that are open."""
+    query = select(AccessSession.instance).where(AccessSession.state.in_(repository.OPEN)).distinct()
+    return set(await tx.scalars(query))
 
 
-async def lose_sessions_of_earlier_process(tx: AsyncSession, instance: str, before: datetime) -> None:
-    """A process that starts holds nothing: what one of the same name had open is lost."""
+async def lose_sessions_of(tx: AsyncSession, instance: str, *, before: datetime, reason: str) -> None:
+    """Open sessions of a server process that is gone are lost: those that began ``before``."""
     query = select(AccessSession.id).where(
         AccessSession.state.in_(repository.OPEN),
         AccessSession.instance == instance,
         AccessSession.started_at < before,
     )
     for session_id in (await tx.scalars(query)).all():
-        await set_state(tx, session_id, "lost", reason="the server was restarted")
+        await set_state(tx, session_id, "lost", reason=reason)
 
 
 def _announce(tx: AsyncSession, session: AccessSession) -> None:

@@ -8,12 +8,11 @@ from typing import Literal
 
 import asyncssh
 import msgspec
-from litestar.exceptions import WebSocketDisconnect
 
 from remotegpu.kit.stream_transport import StreamTransport
 from remotegpu.protocol.streams import FRAME_BYTES, SHELL_ENV
 from remotegpu.server.domains.access import streams
-from remotegpu.server.domains.access.streams import Socket, Traffic
+from remotegpu.server.domains.access.streams import Channel, Traffic
 
 HANDSHAKE_SECONDS = 10
 
@@ -48,7 +47,7 @@ class Shell:
     rows: int
 
 
-async def run(person: Socket, agent: Socket, shell: Shell, session_id: str, traffic: Traffic) -> str:
+async def run(person: Channel, agent: Channel, shell: Shell, session_id: str, traffic: Traffic) -> str:
     """Serve one terminal until the shell, the person or the machine ends it. Returns why."""
     tunnel = _Tunnel(agent)
     try:
@@ -92,21 +91,15 @@ class _Tunnel:
 
     logger = logging.getLogger("asyncssh")
 
-    def __init__(self, agent: Socket) -> None:
+    def __init__(self, agent: Channel) -> None:
         self._agent = agent
         self._moving: asyncio.Task[None] | None = None
-
-    async def send(self, body: bytes) -> bool:
-        return await streams.send(self._agent, body)
-
-    async def receive(self) -> bytes | None:
-        return await streams.receive(self._agent)
 
     async def create_connection(
         self, factory: Callable[[], asyncssh.SSHClientConnection], _host: str, _port: int
     ) -> tuple[StreamTransport, asyncssh.SSHClientConnection]:
         """Called by asyncssh in place of the event loop's method of this name."""
-        connection, transport = factory(), StreamTransport(self, FRAME_BYTES)
+        connection, transport = factory(), StreamTransport(self._agent, FRAME_BYTES)
         connection.connection_made(transport)
         self._moving = asyncio.create_task(transport.run(connection), name="terminal-stream")
         return transport, connection
@@ -118,10 +111,10 @@ class _Tunnel:
             await asyncio.gather(self._moving, return_exceptions=True)
 
 
-async def _outwards(process: asyncssh.SSHClientProcess[bytes], person: Socket, traffic: Traffic) -> str:
+async def _outwards(process: asyncssh.SSHClientProcess[bytes], person: Channel, traffic: Traffic) -> str:
     while body := await process.stdout.read(FRAME_BYTES):
         traffic.bytes_out += len(body)
-        if not await streams.send(person, body):
+        if not await person.send(body):
             return "closed by the user"
     status = process.exit_status
     if status is None:
@@ -130,21 +123,16 @@ async def _outwards(process: asyncssh.SSHClientProcess[bytes], person: Socket, t
     return f"the shell ended with code {status}"
 
 
-async def _inwards(process: asyncssh.SSHClientProcess[bytes], person: Socket, traffic: Traffic) -> str:
-    while True:
-        try:
-            message = await person.receive()
-        except (WebSocketDisconnect, RuntimeError):
-            return "closed by the user"
-        if message["type"] == "websocket.disconnect":
-            return "closed by the user"
-        body, control = message.get("bytes"), message.get("text")
+async def _inwards(process: asyncssh.SSHClientProcess[bytes], person: Channel, traffic: Traffic) -> str:
+    while (frame := await person.receive_any()) is not None:
+        body, control = frame
         if body:
             traffic.bytes_in += len(body)
             process.stdin.write(body)
             await process.stdin.drain()
         elif control:
             _resize(process, control)
+    return "closed by the user"
 
 
 def _resize(process: asyncssh.SSHClientProcess[bytes], control: str) -> None:
@@ -155,9 +143,6 @@ def _resize(process: asyncssh.SSHClientProcess[bytes], control: str) -> None:
     process.change_terminal_size(min(max(size.cols, 1), 1000), min(max(size.rows, 1), 1000))
 
 
-async def send_control(person: Socket, control: Control) -> None:
+async def send_control(person: Channel, control: Control) -> None:
     """Tell the browser something; it may have left already."""
-    try:
-        await person.send_text(msgspec.json.encode(control).decode())
-    except (WebSocketDisconnect, RuntimeError, OSError):
-        return
+    await person.send_text(msgspec.json.encode(control).decode())

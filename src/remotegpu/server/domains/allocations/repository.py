@@ -12,6 +12,7 @@ from remotegpu.server.core.errors import NotFoundError
 from remotegpu.server.core.paging import Rows
 from remotegpu.server.domains.allocations.models import Allocation, ReclaimStep
 from remotegpu.server.domains.customers.models import Customer
+from remotegpu.server.domains.machines import repository as machine_rows
 from remotegpu.server.domains.machines.models import Machine
 
 HOLDING_STATES = ("active", "expiring", "reclaiming")
@@ -88,3 +89,14 @@ async def open_work(tx: AsyncSession, machine_id: uuid.UUID) -> tuple[int, int]:
         sessions.c.machine_id == machine_id, sessions.c.state.in_(("connecting", "active"))
     )
     return await tx.scalar(open_attempts) or 0, await tx.scalar(open_sessions) or 0
+
+
+async def locked(tx: AsyncSession, allocation_id: uuid.UUID) -> tuple[Allocation, Machine]:
+    """The allocation and its machine. The machine is locked first, as everywhere, so that nothing deadlocks."""
+    machine_id = await tx.scalar(select(Allocation.machine_id).where(Allocation.id == allocation_id))
+    if machine_id is None:
+        raise NotFoundError(f"there is no allocation {allocation_id}")
+    machine = await machine_rows.lock(tx, machine_id)
+    allocation = await tx.get(Allocation, allocation_id, populate_existing=True)
+    assert allocation is not None
+    return allocation, machine

@@ -12,7 +12,7 @@ from remotegpu.server.core import idempotency
 from remotegpu.server.core.context import Caller
 from remotegpu.server.core.guards import ADMIN, ANYONE
 from remotegpu.server.core.paging import Page, Paging, fetch_page, like, order_by
-from remotegpu.server.domains.allocations import repository, service
+from remotegpu.server.domains.allocations import ending, repository, service
 from remotegpu.server.domains.allocations.models import Allocation
 from remotegpu.server.domains.allocations.schemas import (
     AllocationCreate,
@@ -89,7 +89,7 @@ async def end_allocation(
     tx: AsyncSession, caller: Caller, allocation_id: uuid.UUID, data: AllocationEnd
 ) -> AllocationView:
     """End a lease now: access is cut at once, the clean-up follows in visible steps."""
-    await service.end(tx, allocation_id, data.reason or "ended by an administrator")
+    await ending.end(tx, allocation_id, data.reason or "ended by an administrator")
     return await _view(tx, caller, allocation_id)
 
 

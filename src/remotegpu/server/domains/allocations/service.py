@@ -1,7 +1,6 @@
-"""Leases: creating, extending, starting, ending, and reclaiming the machine afterwards."""
+"""Leases: creating, extending, starting and cancelling them. How they end is in :mod:`.ending`."""
 
 import uuid
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,11 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.kit.clock import utc_now
 from remotegpu.kit.ids import uuid7
-from remotegpu.protocol.inventory import HostSample
 from remotegpu.server.core.context import Caller
 from remotegpu.server.core.errors import ConflictError, FieldProblem, InvalidError, NotFoundError
 from remotegpu.server.core.hub import announce
-from remotegpu.server.domains.allocations import reclaim, repository
+from remotegpu.server.domains.allocations import repository, states
 from remotegpu.server.domains.allocations.models import Allocation, ReclaimStep
 from remotegpu.server.domains.allocations.schemas import AllocationCreate, AllocationView, StepView
 from remotegpu.server.domains.audit import service as audit
@@ -26,17 +24,6 @@ from remotegpu.server.domains.machines.models import Machine
 LONGEST = timedelta(days=366 * 5)
 PAST_TOLERANCE = timedelta(minutes=10)
 """How far in the past a start may lie: clocks of people's machines differ."""
-
-OnEnd = Callable[[AsyncSession, Allocation, str], Awaitable[None]]
-
-_on_end: list[OnEnd] = []
-
-
-def on_end(action: OnEnd) -> OnEnd:
-    """Register what else must happen in the transaction that ends a lease (tasks, sessions)."""
-    if action not in _on_end:
-        _on_end.append(action)
-    return action
 
 
 def view(row: Any, steps: list[ReclaimStep]) -> AllocationView:
@@ -87,7 +74,7 @@ async def create(tx: AsyncSession, caller: Caller, body: AllocationCreate) -> Al
     )
     tx.add(allocation)
     await tx.flush()
-    _announce_state(tx, allocation, "created", "scheduled")
+    states.record(tx, allocation, states.CREATED, "scheduled")
     if immediate:
         await activate(tx, machine, allocation)
     return allocation
@@ -147,14 +134,14 @@ async def activate(tx: AsyncSession, machine: Machine, allocation: Allocation) -
     machines.set_state(
         tx, machine, "allocated", f"leased until {allocation.ends_at:%Y-%m-%d}", allocation.customer_id
     )
-    _set_state(tx, allocation, "active", "the period has begun")
+    states.set_state(tx, allocation, "active", "the period has begun")
     await tx.flush()
     await machines.bump(tx, machine.id)
 
 
 async def extend(tx: AsyncSession, allocation_id: uuid.UUID, ends_at: datetime) -> Allocation:
     """Move the end, later or earlier, but not into the past and not into another lease."""
-    allocation, machine = await _locked(tx, allocation_id)
+    allocation, machine = await repository.locked(tx, allocation_id)
     if allocation.state not in repository.FUTURE_STATES:
         raise ConflictError(
             f"this allocation is {allocation.state}; only a running or scheduled one can be extended"
@@ -193,110 +180,14 @@ async def extend(tx: AsyncSession, allocation_id: uuid.UUID, ends_at: datetime) 
 
 async def cancel(tx: AsyncSession, allocation_id: uuid.UUID) -> Allocation:
     """scheduled → cancelled."""
-    allocation, _ = await _locked(tx, allocation_id)
+    allocation, _ = await repository.locked(tx, allocation_id)
     if allocation.state != "scheduled":
         raise ConflictError(
             f"this allocation is {allocation.state}; only a scheduled one can be cancelled, a running one is ended"
         )
     allocation.ended_at = utc_now()
-    _set_state(tx, allocation, "cancelled", "cancelled")
+    states.set_state(tx, allocation, "cancelled", "cancelled")
     return allocation
-
-
-async def end(tx: AsyncSession, allocation_id: uuid.UUID, reason: str) -> Allocation:
-    """active → reclaiming: one transaction takes keys, sessions, streams and tasks away; visible steps follow."""
-    allocation, machine = await _locked(tx, allocation_id)
-    if allocation.state not in repository.USABLE_STATES:
-        raise ConflictError(
-            f"this allocation is {allocation.state}; only a running one can be ended", code="not_active"
-        )
-    now = utc_now()
-    allocation.ended_at, allocation.end_reason = now, reason
-    _set_state(tx, allocation, "reclaiming", reason)
-    machines.set_state(tx, machine, "reclaiming", reason or "the lease has ended", allocation.customer_id)
-    for position, name in enumerate(reclaim.STEPS):
-        done = name == "revoke_access"
-        tx.add(
-            ReclaimStep(
-                allocation_id=allocation.id,
-                position=position,
-                name=name,
-                status="done" if done else "pending",
-                started_at=now if done else None,
-                finished_at=now if done else None,
-            )
-        )
-    await tx.flush()
-    for action in _on_end:
-        await action(tx, allocation, reason)
-    await machines.bump(tx, machine.id)
-    return allocation
-
-
-async def account_reported(tx: AsyncSession, allocation_id: uuid.UUID, *, wiped: bool, detail: str) -> bool:
-    """The agent's word on the account of an ended lease. Returns whether that was news."""
-    allocation = await tx.get(Allocation, allocation_id)
-    if allocation is None or allocation.state != "reclaiming":
-        return False
-    if (allocation.account_wiped, allocation.account_detail) == (wiped, detail):
-        return False
-    allocation.account_wiped, allocation.account_detail = wiped, detail
-    await tx.flush()
-    return True
-
-
-async def advance(tx: AsyncSession, machine_id: uuid.UUID, sample: HostSample | None) -> None:
-    """Bring the steps of a reclaiming machine up to the facts; offer it again when all are done. Idempotent."""
-    machine = await machine_rows.lock(tx, machine_id)
-    allocation = await repository.holder(tx, machine_id)
-    if allocation is None or allocation.state != "reclaiming":
-        return
-    open_attempts, open_sessions = await repository.open_work(tx, machine_id)
-    facts = reclaim.Facts(
-        open_attempts=open_attempts,
-        open_sessions=open_sessions,
-        account_wiped=allocation.account_wiped,
-        account_detail=allocation.account_detail,
-        reachable=machine.reachable,
-        unreachable_since=f"{machine.reachability_since:%Y-%m-%d %H:%M} UTC"
-        if machine.reachability_since
-        else "now",
-        gpu_processes=_gpu_processes(sample),
-    )
-    statuses = reclaim.statuses(facts)
-    steps = (await repository.steps_of(tx, [allocation.id]))[allocation.id]
-    changed = [_update_step(step, statuses[step.name], utc_now()) for step in steps]
-    if any(changed):
-        announce(tx, "allocations", allocation.id, [str(allocation.customer_id)])
-    if all(status.status == "done" for status in statuses.values()):
-        await _finish(tx, machine, allocation)
-
-
-def _gpu_processes(sample: HostSample | None) -> int | None:
-    if sample is None:
-        return None
-    counts = [gpu.processes for gpu in sample.gpus if gpu.processes is not None]
-    return sum(counts) if counts else None
-
-
-def _update_step(step: ReclaimStep, status: reclaim.Status, now: datetime) -> bool:
-    if (step.status, step.detail) == (status.status, status.detail):
-        return False
-    step.status, step.detail = status.status, status.detail
-    if status.status != "pending":
-        step.started_at = step.started_at or now
-    step.finished_at = now if status.status == "done" else None
-    return True
-
-
-async def _finish(tx: AsyncSession, machine: Machine, allocation: Allocation) -> None:
-    """reclaiming → ended, and the machine is offered again (or stays in maintenance when that was asked for)."""
-    _set_state(tx, allocation, "ended", "the machine is clean")
-    machines.set_state(tx, machine, "online", "reclaimed and checked")
-    if machine.maintenance:
-        machines.set_state(tx, machine, "maintenance", "maintenance was switched on during the lease")
-    await tx.flush()
-    await machines.bump(tx, machine.id)
 
 
 async def due(tx: AsyncSession, now: datetime) -> tuple[list[uuid.UUID], list[uuid.UUID], list[uuid.UUID]]:
@@ -314,9 +205,19 @@ async def due(tx: AsyncSession, now: datetime) -> tuple[list[uuid.UUID], list[uu
 
 
 async def start_due(tx: AsyncSession, allocation_id: uuid.UUID) -> bool:
-    """Activate a scheduled allocation whose time has come, if its machine is ready. Returns whether it did."""
-    allocation, machine = await _locked(tx, allocation_id)
-    if allocation.state != "scheduled" or allocation.starts_at > utc_now() or machine.state != "online":
+    """Activate a scheduled allocation whose time has come, if its machine is ready. Returns whether it did.
+
+    One whose whole period went by without that is cancelled: it must not be in the way of others.
+    """
+    allocation, machine = await repository.locked(tx, allocation_id)
+    now = utc_now()
+    if allocation.state != "scheduled" or allocation.starts_at > now:
+        return False
+    if allocation.ends_at <= now:
+        allocation.ended_at, allocation.end_reason = now, "the machine was not ready during the whole period"
+        states.set_state(tx, allocation, "cancelled", allocation.end_reason)
+        return False
+    if machine.state != "online" or not machine.reachable:
         return False
     await activate(tx, machine, allocation)
     return True
@@ -331,42 +232,3 @@ async def counts(tx: AsyncSession, caller: Caller, soon: datetime) -> tuple[int,
         query = query.where(Allocation.customer_id == caller.customer_id)
     active, ending = (await tx.execute(query)).one()
     return active, ending
-
-
-async def _locked(tx: AsyncSession, allocation_id: uuid.UUID) -> tuple[Allocation, Machine]:
-    """The allocation and its machine. The machine is locked first, as everywhere, so that nothing deadlocks."""
-    machine_id = await tx.scalar(select(Allocation.machine_id).where(Allocation.id == allocation_id))
-    if machine_id is None:
-        raise NotFoundError(f"there is no allocation {allocation_id}")
-    machine = await machine_rows.lock(tx, machine_id)
-    allocation = await tx.get(Allocation, allocation_id, populate_existing=True)
-    assert allocation is not None
-    return allocation, machine
-
-
-def _set_state(tx: AsyncSession, allocation: Allocation, wanted: str, reason: str) -> None:
-    """The one place where an allocation changes its state."""
-    previous, allocation.state = allocation.state, wanted
-    _announce_state(tx, allocation, previous, wanted, reason)
-
-
-def _announce_state(
-    tx: AsyncSession, allocation: Allocation, previous: str, wanted: str, reason: str = ""
-) -> None:
-    audit.record(
-        tx,
-        f"allocation.{'create' if previous == 'created' else wanted}",
-        "allocation",
-        allocation.id,
-        customer_id=allocation.customer_id,
-        detail={
-            "from": previous,
-            "to": wanted,
-            "reason": reason,
-            "machine_id": str(allocation.machine_id),
-            "ends_at": allocation.ends_at.isoformat(),
-        },
-    )
-    customers = [str(allocation.customer_id)]
-    announce(tx, "allocations", allocation.id, customers)
-    announce(tx, "machines", allocation.machine_id, customers)

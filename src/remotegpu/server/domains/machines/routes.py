@@ -14,7 +14,7 @@ from remotegpu.server.core.context import Caller
 from remotegpu.server.core.guards import ADMIN, ANYONE
 from remotegpu.server.core.paging import Page, Paging, fetch_page, like, order_by
 from remotegpu.server.core.services import Services
-from remotegpu.server.domains.machines import repository, samples, service
+from remotegpu.server.domains.machines import repository, samples, service, tokens
 from remotegpu.server.domains.machines.models import JoinToken, Machine
 from remotegpu.server.domains.machines.schemas import (
     JoinTokenCreate,
@@ -136,7 +136,7 @@ async def list_join_tokens(tx: AsyncSession, paging: Paging) -> Page[JoinTokenVi
     rows, total = await fetch_page(
         tx, query.order_by(*order_by(paging, TOKENS_SORTABLE, "-created_at")), paging
     )
-    items = [service.join_token_view(row[0]) for row in rows]
+    items = [tokens.join_token_view(row[0]) for row in rows]
     return Page(items=items, total=total, page=paging.page, page_size=paging.page_size)
 
 
@@ -145,23 +145,23 @@ async def create_join_token(
     tx: AsyncSession, services: Services, caller: Caller, data: JoinTokenCreate
 ) -> JoinTokenCreated:
     """A token that lets hosts enrol; shown this once together with the command to run on the host."""
-    row, secret = await service.create_join_token(tx, caller, data)
+    row, secret = await tokens.create_join_token(tx, caller, data)
     command = f"printf %s '{secret}' | remotegpu agent enroll --server {services.settings.public_url} --token-file -"
     return JoinTokenCreated(
-        **msgspec.structs.asdict(service.join_token_view(row)), token=secret, command=command
+        **msgspec.structs.asdict(tokens.join_token_view(row)), token=secret, command=command
     )
 
 
 @delete("/join-tokens/{token_id:uuid}", guards=[ADMIN])
 async def revoke_join_token(tx: AsyncSession, token_id: uuid.UUID) -> None:
     """No further machine can use it; machines that did stay."""
-    await service.revoke_join_token(tx, token_id)
+    await tokens.revoke_join_token(tx, token_id)
 
 
 @post("/machines/{machine_id:uuid}/rotate-token", guards=[ADMIN], status_code=202)
 async def rotate_token(tx: AsyncSession, machine_id: uuid.UUID) -> None:
     """Ask the machine's agent to take a new node token; the old one stays valid for an hour after it did."""
-    await service.request_rotation(tx, machine_id)
+    await tokens.request_rotation(tx, machine_id)
 
 
 router = Router(

@@ -4,7 +4,9 @@ import uuid
 from collections.abc import Iterable
 
 import msgspec
+import structlog
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from remotegpu.protocol.inventory import HostSample
 
@@ -14,6 +16,8 @@ HISTORY_ITEMS = 720
 """One hour at one sample in five seconds."""
 MIN_SPACING_SECONDS = 5.0
 WATCH_SECONDS = 30
+
+log = structlog.get_logger()
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(HostSample)
@@ -37,7 +41,11 @@ async def latest(redis: Redis, machine_ids: list[uuid.UUID]) -> dict[uuid.UUID, 
     """The latest figures of those machines that have some."""
     if not machine_ids:
         return {}
-    bodies = await redis.mget([f"sample:{machine_id}" for machine_id in machine_ids])
+    try:
+        bodies = await redis.mget([f"sample:{machine_id}" for machine_id in machine_ids])
+    except RedisError as error:
+        log.warning("no live figures", error=str(error))
+        return {}
     return {
         machine_id: _decoder.decode(body)
         for machine_id, body in zip(machine_ids, bodies, strict=True)
@@ -75,4 +83,9 @@ async def watchers(redis: Redis, machine_ids: list[uuid.UUID]) -> dict[uuid.UUID
 
 
 async def is_watched(redis: Redis, machine_id: uuid.UUID) -> bool:
-    return bool(await redis.exists(f"watch:{machine_id}"))
+    """Whether somebody looks. When Redis does not answer nobody does: work for the machine must not wait for that."""
+    try:
+        return bool(await redis.exists(f"watch:{machine_id}"))
+    except RedisError as error:
+        log.warning("cannot see who looks at a machine", error=str(error))
+        return False

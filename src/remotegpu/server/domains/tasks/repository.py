@@ -1,9 +1,10 @@
 """Reading tasks, filtered by who asks."""
 
 import uuid
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.server.core.context import Caller
@@ -44,11 +45,15 @@ async def find(tx: AsyncSession, caller: Caller | None, task_id: uuid.UUID) -> A
     return row
 
 
-async def queue_of(tx: AsyncSession, machine_id: uuid.UUID, limit: int) -> list[Task]:
-    """Queued tasks of a machine in the order they may start."""
+async def queue_of(tx: AsyncSession, machine_id: uuid.UUID, now: datetime, limit: int) -> list[Task]:
+    """Queued tasks of a machine whose back-off is over, in the order they may start."""
     query = (
         select(Task)
-        .where(Task.machine_id == machine_id, Task.state == "queued")
+        .where(
+            Task.machine_id == machine_id,
+            Task.state == "queued",
+            or_(Task.not_before.is_(None), Task.not_before <= now),
+        )
         .order_by(Task.priority.desc(), Task.queued_at, Task.id)
         .limit(limit)
     )

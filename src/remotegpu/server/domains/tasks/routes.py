@@ -19,7 +19,7 @@ from remotegpu.server.core.paging import Page, Paging, fetch_page, like, order_b
 from remotegpu.server.core.services import Services
 from remotegpu.server.domains.audit import service as audit
 from remotegpu.server.domains.machines.models import Machine
-from remotegpu.server.domains.tasks import following, logs, repository, service
+from remotegpu.server.domains.tasks import following, repository, service
 from remotegpu.server.domains.tasks.models import Artifact, Task
 from remotegpu.server.domains.tasks.schemas import (
     ArtifactDownload,
@@ -73,7 +73,7 @@ async def submit_task(
     known = await idempotency.earlier_result(tx, caller, key, data)
     if known is None:
         known = (
-            await service.submit(tx, caller, data, timedelta(seconds=services.settings.lease_seconds))
+            await service.submit(tx, caller, data, timedelta(seconds=services.settings.agents.lease_seconds))
         ).id
         idempotency.remember(tx, caller, key, data, known)
         await tx.flush()
@@ -108,10 +108,22 @@ async def task_log(
     """The log from ``offset`` to where it ends now, as the process wrote it."""
     await repository.find(tx, caller, task_id)
     row = await repository.attempt_for_log(tx, task_id, attempt)
-    content = _nothing() if row is None else logs.whole(services, row.id, offset)
+    content = _nothing() if row is None else await _begun(following.whole(services, row.id, offset))
     return Stream(
         content, media_type="text/plain; charset=utf-8", headers={"X-Content-Type-Options": "nosniff"}
     )
+
+
+async def _begun(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same content, its first part read already: what goes wrong there can still be answered as an error."""
+    first = await anext(content, b"")
+
+    async def again() -> AsyncIterator[bytes]:
+        yield first
+        async for part in content:
+            yield part
+
+    return again()
 
 
 async def _nothing() -> AsyncIterator[bytes]:

@@ -1,0 +1,96 @@
+"""Which server processes live. Sessions of those that do not are lost; agents are heard only by those that do."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import structlog
+
+from remotegpu.kit.clock import utc_now
+from remotegpu.server.core.database import transaction
+from remotegpu.server.core.services import Services
+from remotegpu.server.domains.access import service
+
+ALIVE_SECONDS = 12
+BEAT_SECONDS = 3.0
+MISSING_SECONDS = 6.0
+"""An emptied Redis knows of nobody for a beat or two: only who is missing for longer is gone."""
+RETRY_SECONDS = 1.0
+GONE = "the server process that held it is gone"
+
+log = structlog.get_logger()
+
+
+@asynccontextmanager
+async def announcing(services: Services) -> AsyncGenerator[None]:
+    """Let the worker know that this process lives, and since when."""
+    task = asyncio.create_task(_keep(services, utc_now()), name="announce-instance")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def _keep(services: Services, started: datetime) -> None:
+    forgotten = False
+    while True:
+        try:
+            if not forgotten:
+                await _lose_predecessors_sessions(services, started)
+                forgotten = True
+            await _beat(services, started)
+            await asyncio.sleep(BEAT_SECONDS)
+        except Exception as error:  # noqa: BLE001 - whatever database or Redis raise: say it, go on trying
+            log.warning("cannot announce this server process", error=str(error)[:300])
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _lose_predecessors_sessions(services: Services, started: datetime) -> None:
+    """A process of the same name was here before, and ended without a word: its connections ended with it."""
+    async with transaction(services.sessions) as tx:
+        await service.lose_sessions_of(
+            tx, services.settings.instance, before=started, reason="the server was restarted"
+        )
+
+
+async def _beat(services: Services, started: datetime) -> None:
+    key = f"instance:{services.settings.instance}"
+    await services.redis.set(key, str(started.timestamp()), ex=ALIVE_SECONDS)
+
+
+async def alive(services: Services) -> dict[str, datetime]:
+    """Server processes heard of within seconds, and since when they run."""
+    found: dict[str, datetime] = {}
+    async for key in services.redis.scan_iter(match="instance:*", count=100):
+        value = await services.redis.get(key)
+        if value is not None:
+            found[key.decode().removeprefix("instance:")] = datetime.fromtimestamp(float(value), UTC)
+    return found
+
+
+async def heard_for(services: Services) -> float:
+    """For how many seconds agents had a server process to speak to; 0 without one."""
+    starts = (await alive(services)).values()
+    return max(((utc_now() - start).total_seconds() for start in starts), default=0.0)
+
+
+class Missing:
+    """Remembers since when processes with open sessions are missing. One per worker."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    async def lose_sessions(self, services: Services) -> None:
+        """Sessions of server processes that are gone are lost."""
+        known = await alive(services)
+        async with services.sessions() as tx:
+            missing = await service.instances_with_sessions(tx) - known.keys()
+        now = time.monotonic()
+        self._since = {name: self._since.get(name, now) for name in missing}
+        for name, since in self._since.items():
+            if now - since >= MISSING_SECONDS:
+                async with transaction(services.sessions) as tx:
+                    await service.lose_sessions_of(tx, name, before=utc_now(), reason=GONE)

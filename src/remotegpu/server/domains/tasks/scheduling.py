@@ -1,0 +1,102 @@
+"""Starting queued tasks on a machine whose row is locked, and finding machines where something may start."""
+
+import uuid
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from remotegpu.kit.clock import utc_now
+from remotegpu.kit.ids import uuid7
+from remotegpu.server.domains.machines import repository as machine_rows
+from remotegpu.server.domains.machines import service as machines
+from remotegpu.server.domains.machines.models import Machine
+from remotegpu.server.domains.tasks import placement, repository, states
+from remotegpu.server.domains.tasks.models import Attempt, Task
+
+QUEUE_LOOKAHEAD = 200
+"""Queued tasks considered at once; the rest waits behind them anyway."""
+
+
+async def place_queued(tx: AsyncSession, machine: Machine, lease: timedelta) -> None:
+    """Start what fits on a machine whose row the caller has locked; say of the rest why it waits."""
+    now = utc_now()
+    queue = await repository.queue_of(tx, machine.id, now, QUEUE_LOOKAHEAD)
+    if not queue:
+        return
+    obstacle = _obstacle(machine)
+    placements = [] if obstacle else await _placements(tx, machine, queue, now)
+    chosen = {choice.task_id: choice for choice in placements}
+    placed = False
+    for task in queue:
+        choice = chosen.get(task.id)
+        if choice is None or choice.gpu_indices is None:
+            task.reason = choice.reason if choice else obstacle
+            continue
+        _assign(tx, task, choice.gpu_indices, now, lease)
+        placed = True
+    await tx.flush()
+    if placed:
+        await machines.bump(tx, machine.id)
+
+
+def _obstacle(machine: Machine) -> str:
+    """Why nothing may start on this machine now; empty when something may."""
+    if machine.state != "allocated":
+        return f"waits: the machine is {machine.state}"
+    if machine.maintenance:
+        return "waits: the machine is in maintenance"
+    if not machine.reachable:
+        return "waits: the machine is unreachable"
+    return ""
+
+
+async def _placements(
+    tx: AsyncSession, machine: Machine, queue: list[Task], now: datetime
+) -> list[placement.Placement]:
+    in_use = [attempt.gpu_indices for attempt in await repository.open_attempts(tx, machine.id)]
+    waiting = [
+        placement.Waiting(task_id=task.id, gpus=task.gpus, not_before=task.not_before) for task in queue
+    ]
+    room = placement.capacity(machine.gpu_count, machine.cpu_threads, in_use)
+    return placement.place(waiting, room, machine.gpu_count, now)
+
+
+def _assign(tx: AsyncSession, task: Task, gpu_indices: list[int], now: datetime, lease: timedelta) -> None:
+    task.attempt += 1
+    task.exit_code = None
+    tx.add(
+        Attempt(
+            id=uuid7(),
+            task_id=task.id,
+            number=task.attempt,
+            machine_id=task.machine_id,
+            state="assigned",
+            gpu_indices=gpu_indices,
+            lease_expires_at=now + lease,
+            assigned_at=now,
+        )
+    )
+    states.set_state(tx, task, "assigned", "")
+
+
+async def place_on(tx: AsyncSession, machine_id: uuid.UUID, lease: timedelta) -> None:
+    """The same, locking the machine first."""
+    await place_queued(tx, await machine_rows.lock(tx, machine_id), lease)
+
+
+async def machines_with_due_tasks(tx: AsyncSession, now: datetime) -> list[uuid.UUID]:
+    """Machines with a queued task that may start: retries that are due, and whatever a crash left behind."""
+    query = (
+        select(Task.machine_id)
+        .join(Machine, Machine.id == Task.machine_id)
+        .where(
+            Task.state == "queued",
+            func.coalesce(Task.not_before, now) <= now,
+            Machine.state == "allocated",
+            Machine.reachable.is_(True),
+            Machine.maintenance.is_(False),
+        )
+        .distinct()
+    )
+    return list(await tx.scalars(query))
