@@ -4,12 +4,12 @@ from pathlib import Path
 
 from litestar import Response, get
 from litestar.datastructures import CacheControlHeader
+from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.response import File
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
 
-from remotegpu.server.core.errors import NotFoundError
 from remotegpu.server.core.guards import PUBLIC
 
 FOLDER = Path(__file__).parent / "console"
@@ -23,14 +23,21 @@ MISSING = """<!doctype html><meta charset="utf-8"><title>RemoteGPU</title>
 def page(path: str = "") -> File | Response[str]:
     """A file of the console's root folder, else the app itself, which shows the page of this path."""
     if path.startswith(("/api/", "/assets/")):
-        raise NotFoundError(f"there is nothing at {path}")
+        raise NotFoundException(f"there is nothing at {path}")
     index = FOLDER / "index.html"
     if not index.exists():
         return Response(MISSING, media_type="text/html", status_code=200)
-    wanted = (FOLDER / path.lstrip("/")).resolve()
-    known = wanted if wanted.is_relative_to(FOLDER) and wanted.is_file() else index
     headers = {"Cache-Control": "no-cache"}
-    return File(known, content_disposition_type="inline", headers=headers)
+    return File(_file(path) or index, content_disposition_type="inline", headers=headers)
+
+
+def _file(path: str) -> Path | None:
+    """The file of the console's folder at ``path``; None when there is none, also for what no file can be named."""
+    try:
+        wanted = (FOLDER / path.lstrip("/")).resolve()
+        return wanted if wanted.is_relative_to(FOLDER.resolve()) and wanted.is_file() else None
+    except (OSError, ValueError):
+        return None
 
 
 def handlers() -> list[HTTPRouteHandler | Router]:

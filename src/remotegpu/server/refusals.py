@@ -74,10 +74,19 @@ async def record(services: Services, scope: Scope) -> None:
                 "route",
                 scope["path"][:200].replace("\x00", ""),
                 outcome="denied",
-                detail={"status": status, "code": code, "reason": reason[:300].replace("\x00", "")},
+                detail={"status": status, "code": code, "reason": _plain(reason)} | _claimed(current.claimed),
             )
     except (SQLAlchemyError, RedisError, OSError):
         log.exception("refusal not recorded", code=code, reason=reason[:300])
+
+
+def _claimed(name: str) -> dict[str, str]:
+    return {"claimed": _plain(name)} if name else {}
+
+
+def _plain(text: str) -> str:
+    """PostgreSQL holds no NUL, and nobody reads more than this."""
+    return text[:300].replace("\x00", "")
 
 
 def route_of(scope: Scope) -> str:

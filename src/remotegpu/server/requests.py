@@ -29,6 +29,11 @@ SECURITY_HEADERS = [
 QUIET = {"/health", "/health/ready", "/metrics", "/api/v1/agent/sync"}
 """Paths whose every call would bury the log; failures of them are logged all the same."""
 
+METHODS = {"GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS", "WS"}
+"""Any other word can be sent as a method too; metric labels must stay few."""
+HANDSHAKES = {"websocket.accept": 101, "websocket.close": 403}
+"""What the first message of a WebSocket handler means for the HTTP request that asked for it."""
+
 REQUESTS = Counter("remotegpu_http_requests_total", "HTTP requests", ["method", "route", "status"])
 LATENCY = Histogram(
     "remotegpu_http_request_duration_seconds",
@@ -57,13 +62,10 @@ def observed(app: Litestar) -> ASGIApp:
             nonlocal status
             if request.refusal is not None:
                 await refusals.record(services, scope)
+            status = status or HANDSHAKES.get(message["type"], 0)
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [
-                    *message["headers"],
-                    (b"x-request-id", request.request_id.encode()),
-                    *SECURITY_HEADERS,
-                ]
+                message["headers"] = _complete(list(message["headers"]), scope["path"], request.request_id)
             await send(message)
 
         try:
@@ -72,6 +74,15 @@ def observed(app: Litestar) -> ASGIApp:
             _observe(scope, status, time.perf_counter() - started)
 
     return middleware
+
+
+def _complete(headers: list[tuple[bytes, bytes]], path: str, request_id: str) -> list[tuple[bytes, bytes]]:
+    """The answer's headers with ours. Answers of the API hold people's data and secrets shown once: never cached."""
+    names = {name.lower() for name, _ in headers}
+    ours = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
+    if path.startswith("/api/"):
+        ours.append((b"cache-control", b"no-store"))
+    return headers + [(name, value) for name, value in ours if name not in names]
 
 
 def _request_id(scope: Scope) -> str:
@@ -89,10 +100,10 @@ def _address(scope: Scope) -> str:
 
 def _observe(scope: Scope, status: int, seconds: float) -> None:
     path, method = scope["path"], scope.get("method", "WS")
-    route = refusals.route_of(scope)
-    REQUESTS.labels(method, route, str(status or "stream")).inc()
+    route, label = refusals.route_of(scope), method if method in METHODS else "OTHER"
+    REQUESTS.labels(label, route, str(status or "none")).inc()
     if not route.endswith(LONG_LIVED):
-        LATENCY.labels(method, route).observe(seconds)
+        LATENCY.labels(label, route).observe(seconds)
     if path in QUIET and status < 400:
         return
     log.info("request handled", method=method, path=path, status=status, latency_ms=round(seconds * 1000, 1))

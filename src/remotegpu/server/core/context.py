@@ -31,12 +31,16 @@ class Caller:
 
 @dataclass
 class RequestContext:
-    """``refusal``: (status, code, reason) of the error being answered, until it is recorded."""
+    """``refusal``: (status, code, reason) of the error being answered, until it is recorded.
+
+    ``claimed``: who an unauthenticated caller says to be, such as the e-mail address of a sign-in.
+    """
 
     request_id: str = ""
     address: str = ""
     caller: Caller | None = None
     machine_id: uuid.UUID | None = None
+    claimed: str = ""
     refusal: tuple[int, str, str] | None = None
 
 

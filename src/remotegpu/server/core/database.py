@@ -20,6 +20,8 @@ from remotegpu.server.settings import DatabaseSettings
 POOL_SIZE = 10
 STATEMENT_TIMEOUT_MS = 15_000
 LOCK_TIMEOUT_MS = 5_000
+TCP_TIMEOUT_MS = 15_000
+"""How long sent data may stay unacknowledged: a database behind a dead link must not hold requests for minutes."""
 
 _AFTER_COMMIT = "remotegpu_after_commit"
 
@@ -71,8 +73,10 @@ def create_engine(settings: DatabaseSettings) -> AsyncEngine:
         max_overflow=10,
         pool_timeout=10,
         pool_pre_ping=True,
+        hide_parameters=True,  # they hold addresses and hashes, and errors go to the log
         connect_args={
             "connect_timeout": 5,
+            "tcp_user_timeout": TCP_TIMEOUT_MS,
             "options": f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c lock_timeout={LOCK_TIMEOUT_MS}"
             " -c idle_in_transaction_session_timeout=30000",
         },

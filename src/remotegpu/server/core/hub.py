@@ -8,7 +8,7 @@ hear through one Redis channel.
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 
 import msgspec
 import structlog
@@ -79,13 +79,17 @@ class Hub:
             if not listeners:
                 self._by_key.pop((topic, key), None)
 
-    async def messages(self) -> AsyncIterator[Message | None]:
-        """Every message from now on; None when this listener was too slow and must start over."""
+    async def messages(self) -> AsyncGenerator[Message | None]:
+        """Every message from now on; None when this listener was too slow, missed some and must start over."""
         queue: asyncio.Queue[Message | None] = asyncio.Queue(maxsize=QUEUE_LIMIT)
 
         def enqueue(message: Message) -> None:
             if not queue.full():
                 queue.put_nowait(message)
+                return
+            while not queue.empty():
+                queue.get_nowait()
+            queue.put_nowait(None)
 
         self._all.add(enqueue)
         try:

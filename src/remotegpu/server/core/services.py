@@ -7,7 +7,6 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from remotegpu.server.core.database import Sessions, create_engine, session_factory
@@ -15,6 +14,9 @@ from remotegpu.server.core.hub import Hub
 from remotegpu.server.core.objects import ObjectStore
 from remotegpu.server.core.tokens import AccessTokens
 from remotegpu.server.settings import RedisSettings, Settings
+
+REDIS_ANSWER_SECONDS = 3.0
+"""Every command of ours takes milliseconds; a server that is silent for longer hangs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +36,7 @@ class Services:
 
 
 def open_redis(settings: RedisSettings) -> Redis:
-    """A client that retries a restarting server for about a second, then raises."""
+    """A client that retries a restarting server for about a second, then raises. One that hangs is not asked again."""
     return Redis(
         host=settings.host,
         port=settings.port,
@@ -42,10 +44,11 @@ def open_redis(settings: RedisSettings) -> Redis:
         username=settings.user,
         password=settings.password,
         socket_connect_timeout=2,
-        socket_timeout=None,
+        socket_timeout=REDIS_ANSWER_SECONDS,
         health_check_interval=15,
-        retry=Retry(ExponentialBackoff(cap=0.4, base=0.05), retries=4),
-        retry_on_error=[RedisConnectionError, RedisTimeoutError],
+        retry=Retry(
+            ExponentialBackoff(cap=0.4, base=0.05), retries=4, supported_errors=(RedisConnectionError,)
+        ),
     )
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.server.core import context
+from remotegpu.server.core.context import RequestContext
 from remotegpu.server.core.database import Sessions, transaction
 from remotegpu.server.domains.audit.models import AuditLog, AuditSeal
 
@@ -42,8 +43,7 @@ def record(
     tx.add(
         AuditLog(
             actor_id=caller.user_id if caller else request.machine_id,
-            actor_name=actor_name
-            or (caller.email if caller else "agent" if request.machine_id else "system"),
+            actor_name=actor_name or _actor(request),
             action=action,
             outcome=outcome,
             resource_type=resource_type,
@@ -54,6 +54,15 @@ def record(
             detail=detail or {},
         )
     )
+
+
+def _actor(request: RequestContext) -> str:
+    """Who acts: the signed-in person, an agent, whoever has not signed in, or the platform itself (no request)."""
+    if request.caller is not None:
+        return request.caller.email
+    if request.machine_id is not None:
+        return "agent"
+    return "anonymous" if request.request_id else "system"
 
 
 def entry_hash(previous: str, entry: AuditLog) -> str:

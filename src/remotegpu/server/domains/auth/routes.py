@@ -12,12 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from remotegpu.kit.clock import utc_now
 from remotegpu.server.core import context
 from remotegpu.server.core.context import Caller
-from remotegpu.server.core.errors import NotAuthenticatedError, RemoteGPUError
+from remotegpu.server.core.errors import ForbiddenError, NotAuthenticatedError, RemoteGPUError
 from remotegpu.server.core.guards import ANYONE, ANYONE_EVEN_WITH_OLD_PASSWORD, PUBLIC
 from remotegpu.server.core.paging import Page
 from remotegpu.server.core.services import Services
 from remotegpu.server.domains.audit import service as audit
-from remotegpu.server.domains.auth import lockout, refresh, service
+from remotegpu.server.domains.auth import lockout, refresh, repository, service
 from remotegpu.server.domains.auth.models import AccessToken, SshKey, User
 from remotegpu.server.domains.auth.schemas import (
     Login,
@@ -45,15 +45,20 @@ async def login(
     tx: AsyncSession, services: Services, data: Login, delivery: Delivery = None
 ) -> Response[SignedIn]:
     """Sign in. Failures are counted and recorded; after five the account locks for a while."""
-    email, address = data.email.lower(), context.current().address
+    request = context.current()
+    email, address = data.email.lower(), request.address
+    request.claimed = email
     await lockout.check(services.redis, email, address)
     try:
         user, customer_name = await service.check_credentials(tx, email, data.password)
     except RemoteGPUError:
         await lockout.failed(services.redis, email, address)
         raise
+    # Again: of many guesses made at once, those checked after the lock do not count, not even the right one.
+    await lockout.check(services.redis, email, address)
     await lockout.succeeded(services.redis, email, address)
-    audit.record(tx, "auth.login", "user", user.id, actor_name=user.email, customer_id=user.customer_id)
+    request.caller = service.as_caller(user, "session")
+    audit.record(tx, "auth.login", "user", user.id)
     session = await refresh.start(services.redis, user.id, services.settings.refresh_token_seconds)
     return _signed_in(services, user, customer_name, session, delivery)
 
@@ -71,17 +76,22 @@ async def refresh_session(
         services.redis, _refresh_token(request, data), services.settings.refresh_token_seconds
     )
     user, customer_name = await service.user_of_session(tx, session.user_id)
+    context.current().caller = service.as_caller(user, "session")
+    audit.record(tx, "auth.refresh", "user", user.id)
     return _signed_in(services, user, customer_name, session, delivery)
 
 
 @post("/auth/logout", guards=[PUBLIC], status_code=204)
 async def logout(
-    request: AnyRequest, services: Services, data: RefreshRequest | None = None
+    request: AnyRequest, tx: AsyncSession, services: Services, data: RefreshRequest | None = None
 ) -> Response[None]:
-    """End this session: its refresh and access tokens stop working at once."""
-    token = request.cookies.get(COOKIE) or (data.refresh_token if data else None)
-    if token:
-        await refresh.end(services.redis, token.partition(".")[0])
+    """End this session: its refresh and access tokens stop working at once. Ending it twice is no error."""
+    token = (data.refresh_token if data else None) or request.cookies.get(COOKIE)
+    user_id = await refresh.end(services.redis, token.partition(".")[0]) if token else None
+    found = await repository.find_user(tx, user_id) if user_id else None
+    if found is not None:
+        context.current().caller = service.as_caller(found[0], "session")
+        audit.record(tx, "auth.logout", "user", found[0].id)
     return Response(None, status_code=204, cookies=[_cookie(services, "", 0)])
 
 
@@ -96,9 +106,10 @@ async def change_password(
         user, customer_name = await service.change_password(
             tx, caller, data.current_password, data.new_password
         )
-    except NotAuthenticatedError:
+    except NotAuthenticatedError as error:
         await lockout.failed(services.redis, caller.email, address)
-        raise
+        # Not 401: the caller is signed in, and clients answer 401 by renewing their token and sending again.
+        raise ForbiddenError("the current password is wrong", code="invalid_credentials") from error
     await refresh.end_all(services.redis, user.id)
     session = await refresh.start(services.redis, user.id, services.settings.refresh_token_seconds)
     return _signed_in(services, user, customer_name, session, delivery)

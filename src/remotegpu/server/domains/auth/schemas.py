@@ -8,12 +8,28 @@ import msgspec
 
 from remotegpu.server.core.context import Role
 
+_HIDDEN = r"\x00-\x1f\x7f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff"
+"""Control characters, and those that change direction or line without being seen: names must not deceive."""
+AT_END = r"$(?!\n)"
+"""``$`` alone also matches before a last line break (in Python, not in JSON Schema)."""
+
 Name = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]+$")
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=100,
+        pattern=rf"^[^{_HIDDEN}]*[^\s{_HIDDEN}][^{_HIDDEN}]*{AT_END}",
+        description="1 to 100 characters of any script, without control characters or changes of direction",
+    ),
 ]
-"""A name for people: any script, no control characters, no direction overrides."""
+"""A name for people: any script."""
 Email = Annotated[
-    str, msgspec.Meta(max_length=254, pattern=r"^[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(\.[A-Za-z0-9\-]+)*$")
+    str,
+    msgspec.Meta(
+        max_length=254,
+        pattern=rf"^[A-Za-z0-9._%+\-]+@[A-Za-z0-9\-]+(\.[A-Za-z0-9\-]+)*{AT_END}",
+        description="an e-mail address such as li.wei@example.com",
+    ),
 ]
 Password = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 

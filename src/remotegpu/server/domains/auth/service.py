@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from remotegpu.kit.clock import utc_now
 from remotegpu.kit.ids import new_secret, secret_hash, uuid7
 from remotegpu.server.core.context import Caller, Role
+from remotegpu.server.core.database import Sessions
 from remotegpu.server.core.errors import (
     ConflictError,
     FieldProblem,
@@ -18,6 +19,7 @@ from remotegpu.server.core.errors import (
     InvalidError,
     NotAuthenticatedError,
     NotFoundError,
+    RemoteGPUError,
 )
 from remotegpu.server.core.signals import customer_access_changed
 from remotegpu.server.domains.audit import service as audit
@@ -87,6 +89,16 @@ async def user_of_session(tx: AsyncSession, user_id: uuid.UUID) -> tuple[User, s
     user, customer_name, customer_status = found
     check_usable(user, customer_status)
     return user, customer_name
+
+
+async def is_usable(sessions: Sessions, user_id: uuid.UUID) -> bool:
+    """Whether somebody who was let in earlier would still be: for connections that stay open."""
+    async with sessions() as tx:
+        try:
+            await user_of_session(tx, user_id)
+        except RemoteGPUError:
+            return False
+    return True
 
 
 async def user_of_token(tx: AsyncSession, token: str) -> User:
@@ -179,6 +191,12 @@ async def reset_password(tx: AsyncSession, user: User) -> str:
 
 
 async def create_token(tx: AsyncSession, caller: Caller, body: TokenCreate) -> tuple[AccessToken, str]:
+    """A new token and its secret. Only for who signed in: a leaked token must not outlive itself by making another."""
+    if caller.via != "session":
+        raise ForbiddenError(
+            "a personal access token cannot create another one; sign in with your password",
+            code="session_required",
+        )
     count = await tx.scalar(select(func.count()).where(AccessToken.user_id == caller.user_id))
     if (count or 0) >= MAX_TOKENS:
         raise ConflictError(
@@ -219,11 +237,16 @@ def parse_public_key(text: str) -> tuple[str, str]:
     problem: str
     if "PRIVATE KEY" in text:
         problem = "a private key: keep it secret, and paste the content of the .pub file instead"
+    elif len(text.split("\n")) > 2 and not text.startswith("----"):
+        problem = f"{len(text.strip().splitlines())} lines"
     else:
         try:
             key = asyncssh.import_public_key(text.strip())
+            key.set_comment(None)  # it goes into authorized_keys files; people's own words stay out of them
             line = key.export_public_key("openssh").decode().strip()
-            return line, key.get_fingerprint("sha256")
+            if not _is_weak(key):
+                return line, key.get_fingerprint("sha256")
+            problem = "a kind of key that is too weak today (DSA, or RSA of fewer than 2048 bits)"
         except (asyncssh.KeyImportError, ValueError) as error:
             problem = f"not a public key ({error})"
     raise InvalidError(
@@ -231,6 +254,15 @@ def parse_public_key(text: str) -> tuple[str, str]:
         code="invalid_ssh_key",
         errors=[FieldProblem("public_key", problem, "one line such as: ssh-ed25519 AAAA… name")],
     )
+
+
+def _is_weak(key: asyncssh.SSHKey) -> bool:
+    """Below what OpenSSH accepts by default (RequiredRSASize 1024) and NIST SP 800-131A allows (2048)."""
+    algorithm = key.get_algorithm()
+    if algorithm == "ssh-dss":
+        return True
+    public = getattr(key, "pyca_key", None)
+    return algorithm == "ssh-rsa" and getattr(public, "key_size", 0) < 2048
 
 
 async def add_ssh_key(tx: AsyncSession, caller: Caller, body: SshKeyCreate) -> SshKey:

@@ -6,9 +6,17 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from remotegpu.server.domains.auth.schemas import Email, Name, UserView
+from remotegpu.server.domains.auth.schemas import AT_END, Email, Name, UserView
 
-CompanyCode = Annotated[str, msgspec.Meta(min_length=2, max_length=24, pattern=r"^[a-z][a-z0-9-]*[a-z0-9]$")]
+CompanyCode = Annotated[
+    str,
+    msgspec.Meta(
+        min_length=2,
+        max_length=24,
+        pattern=rf"^[a-z][a-z0-9-]*[a-z0-9]{AT_END}",
+        description="2 to 24 lower-case letters, digits and dashes, beginning with a letter",
+    ),
+]
 
 
 class CustomerCreate(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

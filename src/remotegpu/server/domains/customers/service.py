@@ -108,7 +108,7 @@ async def add_member(
     Returns the account, its first password and the company's name.
     """
     customer = await get_customer(tx, caller, customer_id)
-    if body.role is Role.OWNER and not caller.is_admin:
+    if Role(body.role) is Role.OWNER and not caller.is_admin:
         raise ForbiddenError(
             "only an admin can create an owner; create a customer_member, or ask the operator"
         )

@@ -12,6 +12,7 @@ from remotegpu.server.core.context import Caller
 from remotegpu.server.core.guards import ANYONE
 from remotegpu.server.core.hub import Message
 from remotegpu.server.core.services import Services
+from remotegpu.server.domains.auth import service as auth
 from remotegpu.server.domains.monitoring import service
 from remotegpu.server.domains.monitoring.schemas import Change, Overview
 
@@ -27,7 +28,10 @@ async def overview(tx: AsyncSession, services: Services, caller: Caller) -> Over
 
 @get("/events", guards=[ANYONE])
 async def events(services: Services, caller: Caller) -> ServerSentEvent:
-    """Changes the caller may see, as ``change`` events; a comment every 15 seconds keeps the connection open."""
+    """Changes the caller may see, as ``change`` events; a comment every 15 seconds keeps the connection open.
+
+    It ends when the caller may no longer see anything, and when a slow reader missed changes: connect again.
+    """
     return ServerSentEvent(_changes(services, caller))
 
 
@@ -40,16 +44,27 @@ async def _changes(services: Services, caller: Caller) -> AsyncIterator[ServerSe
             pending = pending or asyncio.ensure_future(anext(messages))
             done, _ = await asyncio.wait({pending}, timeout=KEEP_ALIVE_SECONDS)
             if not done:
+                if not await auth.is_usable(services.sessions, caller.user_id):
+                    return
                 yield ServerSentEventMessage(comment="still here")
                 continue
             message, pending = pending.result(), None
-            if message is not None and is_visible(message, caller):
+            if message is None or not await _may_go_on(services, caller, message):
+                return
+            if is_visible(message, caller):
                 body = msgspec.json.encode(Change(topic=message.topic, id=message.key)).decode()
                 yield ServerSentEventMessage(event="change", data=body)
     finally:
         if pending is not None:
             pending.cancel()
-        await messages.aclose()  # pyright: ignore[reportAttributeAccessIssue] - an async generator
+        await messages.aclose()
+
+
+async def _may_go_on(services: Services, caller: Caller, message: Message) -> bool:
+    """Looks again whether the caller is still let in, when something about their company changed."""
+    if message.topic != "customers" or message.key != str(caller.customer_id):
+        return True
+    return await auth.is_usable(services.sessions, caller.user_id)
 
 
 def is_visible(message: Message, caller: Caller) -> bool:
