@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 import asyncssh
 
-from integration.agent_access.world import World
-
+from integration.agent_access.world import ACME, World
 
 _COMMANDS = itertools.count(1)
 
@@ -61,7 +60,7 @@ async def terminal(
     *,
     shell: str | None = None,
     certificate: asyncssh.SSHCertificate | None = None,
-    user: str = "acme",
+    user: str = ACME,
     size: tuple[int, int] = (80, 24),
     events: bool = False,
 ) -> AsyncIterator[Terminal]:

@@ -9,6 +9,7 @@ import asyncssh
 import pytest
 
 from integration.agent_access.world import (
+    ACME,
     CA,
     OTHER_CA,
     World,
@@ -39,8 +40,8 @@ async def test_a_certificate_of_the_ca_opens_the_account(world: World, person: P
     write_certificate(file, certify(key))
     done = await world.ssh(file, "echo $USER $HOME $LANG $REMOTEGPU_ACCOUNT; pwd; exit 7")
     assert done.code == 7, done.err
-    home = world.folder / "homes" / "acme"
-    assert done.out.decode().splitlines() == [f"acme {home} C.UTF-8 acme", str(home)]
+    home = world.folder / "homes" / ACME
+    assert done.out.decode().splitlines() == [f"{ACME} {home} C.UTF-8 {ACME}", str(home)]
 
 
 async def test_a_key_of_the_account_opens_it(world: World, person: Person) -> None:
@@ -73,7 +74,7 @@ async def test_the_agents_own_environment_does_not_reach_the_customer(
         pytest.param({"starts_in_s": 600, "ends_in_s": 900}, id="not-yet-valid"),
         pytest.param({"principals": ["allocation:other"]}, id="wrong-principal"),
         pytest.param({"principals": []}, id="no-principal"),
-        pytest.param({"principals": ["acme"]}, id="account-name-is-no-principal"),
+        pytest.param({"principals": [ACME]}, id="account-name-is-no-principal"),
         pytest.param({"ca": OTHER_CA}, id="foreign-ca"),
     ],
 )
@@ -105,7 +106,7 @@ async def test_a_customers_key_line_cannot_make_its_key_an_authority(world: Worl
     spec = account()
     world.people = [
         type(spec)(
-            name="acme",
+            name=ACME,
             allocation_id="a1",
             authorized_keys=[f"cert-authority {own_ca}", f'command="id" {own_ca}', "nonsense"],
             principals=spec.principals,
@@ -146,7 +147,7 @@ async def test_input_reaches_a_command_and_its_end_too(world: World, person: Per
     data = os.urandom(3_000_000)
     options = world.ssh_options(file)
     done = await run(
-        "ssh", *options, "-p", str(world.relay.tcp_port), "acme@127.0.0.1", "sha256sum", stdin=data
+        "ssh", *options, "-p", str(world.relay.tcp_port), f"{ACME}@127.0.0.1", "sha256sum", stdin=data
     )
     assert done.code == 0, done.err
     assert done.out.split()[0].decode() == hashlib.sha256(data).hexdigest()
@@ -158,7 +159,7 @@ async def test_a_shell_without_a_terminal_reads_commands(world: World, person: P
     world.apply()
     options = world.ssh_options(file)
     script = b"shopt -q login_shell && echo login\nexit 3\n"
-    done = await run("ssh", *options, "-p", str(world.relay.tcp_port), "acme@127.0.0.1", stdin=script)
+    done = await run("ssh", *options, "-p", str(world.relay.tcp_port), f"{ACME}@127.0.0.1", stdin=script)
     assert (done.code, done.out) == (3, b"login\n"), done.err
 
 
@@ -170,12 +171,12 @@ async def test_sftp_and_scp_round_trip_keeps_every_byte(world: World, person: Pe
     sent.write_bytes(os.urandom(5_000_001))
     port = str(world.relay.tcp_port)
     options = world.ssh_options(file)
-    up = await run("scp", *options, "-P", port, str(sent), "acme@127.0.0.1:kept.bin")
+    up = await run("scp", *options, "-P", port, str(sent), f"{ACME}@127.0.0.1:kept.bin")
     assert up.code == 0, up.err
-    home = world.folder / "homes" / "acme"
+    home = world.folder / "homes" / ACME
     assert (home / "kept.bin").read_bytes() == sent.read_bytes()
     back = tmp_path / "back.bin"
-    down = await run("scp", *options, "-P", port, "acme@127.0.0.1:kept.bin", str(back))
+    down = await run("scp", *options, "-P", port, f"{ACME}@127.0.0.1:kept.bin", str(back))
     assert down.code == 0, down.err
     assert hashlib.sha256(back.read_bytes()).digest() == hashlib.sha256(sent.read_bytes()).digest()
 
@@ -199,10 +200,10 @@ rm work/link
 df
 pwd
 """
-    argv = ["sftp", *world.ssh_options(file), "-P", str(world.relay.tcp_port), "-b", "-", "acme@127.0.0.1"]
+    argv = ["sftp", *world.ssh_options(file), "-P", str(world.relay.tcp_port), "-b", "-", f"{ACME}@127.0.0.1"]
     done = await run(*argv, stdin=batch.encode())
     assert done.code == 0, done.err
-    home = world.folder / "homes" / "acme"
+    home = world.folder / "homes" / ACME
     assert (home / "work/b.txt").stat().st_mode & 0o777 == 0o600
     assert not (home / "work/link").exists()
     assert (tmp_path / "fetched.txt").read_text() == "héllo"
@@ -224,16 +225,16 @@ async def test_a_recursive_copy_of_many_files_arrives_whole(
         path.write_text(str(number))
     options = world.ssh_options(file)
     port = str(world.relay.tcp_port)
-    up = await run("scp", *options, "-rq", "-P", port, str(tree), "acme@127.0.0.1:tree")
+    up = await run("scp", *options, "-rq", "-P", port, str(tree), f"{ACME}@127.0.0.1:tree")
     assert up.code == 0, up.err
-    down = await run("scp", *options, "-rq", "-P", port, "acme@127.0.0.1:tree", str(tmp_path / "again"))
+    down = await run("scp", *options, "-rq", "-P", port, f"{ACME}@127.0.0.1:tree", str(tmp_path / "again"))
     assert down.code == 0, down.err
     again = {p.relative_to(tmp_path / "again"): p.read_text() for p in (tmp_path / "again").rglob("f*")}
     assert again == {p.relative_to(tree): p.read_text() for p in tree.rglob("f*")}
 
 
 async def test_a_terminal_has_the_size_and_type_of_the_clients(world: World, person: Person) -> None:
-    key, file = person
+    key, _ = person
     world.people = [account(keys=[key])]
     world.apply()
     async with await world.connect(key) as connection:
@@ -246,9 +247,7 @@ async def test_a_terminal_has_the_size_and_type_of_the_clients(world: World, per
     assert lines[2] == "xterm-256color"
 
 
-async def test_a_port_on_the_hosts_loopback_can_be_forwarded(
-    world: World, person: Person, tmp_path: Path
-) -> None:
+async def test_a_port_on_the_hosts_loopback_can_be_forwarded(world: World, person: Person) -> None:
     key, file = person
     world.people = [account(keys=[key])]
     world.apply()
@@ -260,7 +259,7 @@ async def test_a_port_on_the_hosts_loopback_can_be_forwarded(
     service = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = service.sockets[0].getsockname()[1]
     options = world.ssh_options(file)
-    argv = ["ssh", *options, "-p", str(world.relay.tcp_port), "-W", f"localhost:{port}", "acme@127.0.0.1"]
+    argv = ["ssh", *options, "-p", str(world.relay.tcp_port), "-W", f"localhost:{port}", f"{ACME}@127.0.0.1"]
     done = await run(*argv, stdin=b"tensorboard\n")
     assert done.out == b"TENSORBOARD\n", done.err
     service.close()
@@ -296,7 +295,7 @@ async def test_the_end_of_the_lease_cuts_a_live_connection(world: World, person:
     key, file = person
     world.people = [account(keys=[key])]
     world.apply()
-    marker = world.folder / "homes" / "acme" / "pid"
+    marker = world.folder / "homes" / ACME / "pid"
     live = asyncio.create_task(world.ssh(file, "echo $$ > pid; sleep 300"))
     await eventually(lambda: marker.exists() and marker.read_text().strip())
     pid = int(marker.read_text())
@@ -309,10 +308,8 @@ async def test_the_end_of_the_lease_cuts_a_live_connection(world: World, person:
     assert (await world.ssh(file, "true")).code == 255
 
 
-async def test_a_withdrawn_key_cuts_what_it_opened_and_nothing_else(
-    world: World, person: Person, tmp_path: Path
-) -> None:
-    key, file = person
+async def test_a_withdrawn_key_cuts_what_it_opened_and_nothing_else(world: World, person: Person) -> None:
+    key, _ = person
     colleague = asyncssh.generate_private_key("ssh-ed25519")
     world.people = [account(keys=[key, colleague])]
     world.apply()
@@ -350,15 +347,15 @@ async def test_nothing_listens_on_a_port(world: World, person: Person) -> None:
     world.apply()
     async with await world.connect(key) as connection:
         await connection.run("true", term_type="xterm")
-        inodes = {os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if _is_link(fd)}
-        listening = [
-            line.split()
-            for line in Path("/proc/self/net/tcp").read_text().splitlines()[1:]
-            if line.split()[3] == "0A" and f"socket:[{line.split()[9]}]" in inodes
-        ]
-    ports = sorted(int(line[1].split(":")[1], 16) for line in listening)
-    assert ports == sorted([world.relay.http_port, world.relay.tcp_port])
+        listening = _listening_ports()
+    assert listening == sorted([world.relay.http_port, world.relay.tcp_port])
 
 
-def _is_link(fd: str) -> bool:
-    return Path(f"/proc/self/fd/{fd}").is_symlink()
+def _listening_ports() -> list[int]:
+    """TCP ports this process listens on, as the kernel tells."""
+    links = [entry.readlink() for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
+    rows = [row.split() for row in Path("/proc/self/net/tcp").read_text().splitlines()[1:]]
+    mine = {str(link) for link in links}
+    return sorted(
+        int(row[1].split(":")[1], 16) for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in mine
+    )

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import pwd
+import secrets
 import subprocess
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -18,6 +19,8 @@ from remotegpu.agent.access.gateway import AccessGateway
 from remotegpu.agent.accounts import AccountIdentity
 from remotegpu.protocol.sync import AccountSpec, DesiredState, StreamSpec
 
+ACME = f"acme-{secrets.token_hex(3)}"
+"""An account of this test process alone: a wipe in directory isolation finds processes host-wide by this name."""
 CA = asyncssh.generate_private_key("ssh-ed25519")
 OTHER_CA = asyncssh.generate_private_key("ssh-ed25519")
 
@@ -26,9 +29,7 @@ def line(key: asyncssh.SSHKey) -> str:
     return key.export_public_key().decode().strip()
 
 
-def account(
-    name: str = "acme", *, keys: Sequence[asyncssh.SSHKey] = (), allocation: str = "a1"
-) -> AccountSpec:
+def account(name: str = ACME, *, keys: Sequence[asyncssh.SSHKey] = (), allocation: str = "a1") -> AccountSpec:
     return AccountSpec(
         name=name,
         allocation_id=allocation,
@@ -98,7 +99,7 @@ class World:
         ]
         return ["-F", "none", *(part for option in options for part in ("-o", option))]
 
-    async def ssh(self, key: Path, *command: str, user: str = "acme", extra: Sequence[str] = ()) -> "Done":
+    async def ssh(self, key: Path, *command: str, user: str = ACME, extra: Sequence[str] = ()) -> "Done":
         return await run(
             "ssh",
             *self.ssh_options(key, *extra),
@@ -109,7 +110,7 @@ class World:
         )
 
     async def connect(
-        self, key: asyncssh.SSHKey, *, user: str = "acme", **more: object
+        self, key: asyncssh.SSHKey, *, user: str = ACME, **more: object
     ) -> asyncssh.SSHClientConnection:
         """As the server's browser terminal connects."""
         return await asyncssh.connect(
@@ -193,12 +194,12 @@ async def running_world(folder: Path) -> AsyncIterator[World]:
         try:
             yield world
         finally:
-            await asyncio.gather(*(gateway.close_account(spec.name) for spec in world.people))
-            await gateway.stop()
+            await asyncio.gather(*(world.gateway.close_account(spec.name) for spec in world.people))
+            await world.gateway.stop()
             await relay.stop()
 
 
-async def eventually(condition, timeout_s: float = 5.0) -> None:  # noqa: ANN001
+async def eventually(condition, timeout_s: float = 5.0) -> None:
     """Wait for something the other side does in its own time."""
     deadline = time.monotonic() + timeout_s
     while not condition():

@@ -130,6 +130,7 @@ class ShellHosts:
 
     def _connect(self, name: str) -> socket.socket | None:
         """A connected socket, or None when no host serves ``name``; what a killed host left is removed."""
+        assert self._descriptor is not None, "start() comes first"
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             # Through the directory's descriptor: a full path may exceed the 108 bytes of a socket address.
