@@ -112,7 +112,7 @@ def hold_lock(data_dir: Path) -> TextIO:
 def open_accounts(loaded: Settings) -> Accounts:
     """The accounts adapter for the isolation asked for."""
     if loaded.isolation == "linux":
-        return LinuxAccounts()
+        return LinuxAccounts(loaded.data_dir)
     return DirectoryAccounts(loaded.data_dir / "accounts")
 
 

@@ -22,7 +22,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make ac
 def test_hostile_names_never_reach_the_host(name: str, tmp_path: Path) -> None:
     with pytest.raises(AccountError, match="expected a lower-case letter"):
         validated_name(name)
-    for accounts in (DirectoryAccounts(tmp_path), LinuxAccounts()):
+    for accounts in (DirectoryAccounts(tmp_path), LinuxAccounts(tmp_path)):
         with pytest.raises(AccountError):
             accounts.ensure(AccountSpec(name=name, allocation_id="1"))
         with pytest.raises(AccountError):
@@ -81,8 +81,8 @@ def linux_name() -> Iterator[str]:
 
 @pytest.mark.root
 @needs_root
-def test_linux_account_is_made_locked_and_private(linux_name: str) -> None:
-    accounts = LinuxAccounts()
+def test_linux_account_is_made_locked_and_private(linux_name: str, tmp_path: Path) -> None:
+    accounts = LinuxAccounts(tmp_path)
     spec = AccountSpec(name=linux_name, allocation_id="1")
     identity = accounts.ensure(spec)
     assert accounts.ensure(spec) == identity
@@ -97,8 +97,8 @@ def test_linux_account_is_made_locked_and_private(linux_name: str) -> None:
 
 @pytest.mark.root
 @needs_root
-def test_linux_account_leaves_nothing_behind(linux_name: str) -> None:
-    accounts = LinuxAccounts()
+def test_linux_account_leaves_nothing_behind(linux_name: str, tmp_path: Path) -> None:
+    accounts = LinuxAccounts(tmp_path)
     identity = accounts.ensure(AccountSpec(name=linux_name, allocation_id="1"))
     left = f"/tmp/{linux_name}"
     script = (
@@ -125,8 +125,8 @@ def test_linux_account_leaves_nothing_behind(linux_name: str) -> None:
 
 @pytest.mark.root
 @needs_root
-def test_accounts_of_others_are_neither_taken_nor_wiped() -> None:
-    accounts = LinuxAccounts()
+def test_accounts_of_others_are_neither_taken_nor_wiped(tmp_path: Path) -> None:
+    accounts = LinuxAccounts(tmp_path)
     assert accounts.lookup("daemon") is None
     with pytest.raises(AccountError, match="is not RemoteGPU's"):
         accounts.ensure(AccountSpec(name="daemon", allocation_id="1"))
@@ -136,8 +136,22 @@ def test_accounts_of_others_are_neither_taken_nor_wiped() -> None:
 
 @pytest.mark.root
 @needs_root
+def test_second_agent_on_the_host_leaves_the_first_one_s_accounts_alone(
+    linux_name: str, tmp_path: Path
+) -> None:
+    """It would else kill and wipe them at its first answer, since its server does not know them."""
+    first, second = LinuxAccounts(tmp_path / "first"), LinuxAccounts(tmp_path / "second")
+    first.ensure(AccountSpec(name=linux_name, allocation_id="1"))
+    assert linux_name not in second.names()
+    assert not second.remove(linux_name).absent
+    assert linux_name in first.names()
+    assert first.remove(linux_name).absent
+
+
+@pytest.mark.root
+@needs_root
 def test_home_replaced_by_a_link_is_not_followed(linux_name: str, tmp_path: Path) -> None:
-    accounts = LinuxAccounts()
+    accounts = LinuxAccounts(tmp_path)
     home = accounts.ensure(AccountSpec(name=linux_name, allocation_id="1")).home
     (tmp_path / "precious").touch()
     subprocess.run(["rm", "-rf", str(home)], check=True)

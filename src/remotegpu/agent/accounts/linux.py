@@ -3,6 +3,7 @@
 import grp
 import pwd
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 
 from remotegpu.agent.accounts import AccountIdentity, processes, remains
@@ -10,7 +11,7 @@ from remotegpu.agent.accounts.adapter import AccountError, WipeProof, validated_
 from remotegpu.protocol.sync import AccountSpec
 
 GECOS = "RemoteGPU customer account"
-"""Comment in the passwd entry: how an account of ours is told from every other one."""
+"""Comment in the passwd entry, followed by whose it is: how an account of ours is told from every other one."""
 
 DEVICE_GROUPS = ("video", "render")
 """Groups that own the GPU device nodes on Debian, Ubuntu and RHEL. ``/dev/nvidia*`` itself is open to all."""
@@ -19,19 +20,24 @@ PROGRAM_PATIENCE_S = 60.0
 
 
 class LinuxAccounts:
-    """Needs root. ``home_root`` is where the homes go."""
+    """Needs root. ``home_root`` is where the homes go.
 
-    def __init__(self, home_root: Path = Path("/home")) -> None:
+    ``data_dir`` is the agent's: a second agent on this host (an evaluation beside the real one) has accounts of its
+    own, and must not wipe those that only the first one's server knows of.
+    """
+
+    def __init__(self, data_dir: Path, home_root: Path = Path("/home")) -> None:
         self._home_root = home_root
+        self._comment = f"{GECOS} {sha256(str(data_dir.resolve()).encode()).hexdigest()[:12]}"
 
     def ensure(self, spec: AccountSpec) -> AccountIdentity:
         """Create the account with a locked password and a home of mode 0700."""
         name = validated_name(spec.name)
         entry = _passwd(name)
         if entry is None:
-            _run(_useradd(name, self._home_root / name))
+            _run(_useradd(name, self._home_root / name, self._comment))
             entry = _passwd(name)
-        if entry is None or not _is_ours(entry):
+        if entry is None or not self._is_ours(entry):
             raise AccountError(
                 f"account {name!r} exists on this host and is not RemoteGPU's "
                 f"(comment {entry.pw_gecos if entry else ''!r}); rename or remove it"
@@ -44,11 +50,11 @@ class LinuxAccounts:
     def lookup(self, name: str) -> AccountIdentity | None:
         """The passwd entry, if it is one of ours."""
         entry = _passwd(validated_name(name))
-        return _identity(entry) if entry is not None and _is_ours(entry) else None
+        return _identity(entry) if entry is not None and self._is_ours(entry) else None
 
     def names(self) -> list[str]:
         """Accounts in passwd that carry our comment."""
-        return sorted(entry.pw_name for entry in pwd.getpwall() if _is_ours(entry))
+        return sorted(entry.pw_name for entry in pwd.getpwall() if self._is_ours(entry))
 
     def remove(self, name: str) -> WipeProof:
         """Kill, delete files, delete the account, look again.
@@ -58,7 +64,7 @@ class LinuxAccounts:
         entry = _passwd(validated_name(name))
         if entry is None:
             return WipeProof(name, _home_remains(self._home_root / name))
-        if not _is_ours(entry):
+        if not self._is_ours(entry):
             return WipeProof(name, [f"account {name!r} is not RemoteGPU's (comment {entry.pw_gecos!r})"])
         home = Path(entry.pw_dir)
         processes.kill_all(lambda pid: entry.pw_uid in processes.uids_of(pid))
@@ -66,6 +72,9 @@ class LinuxAccounts:
         if not left:
             left = _delete_entry(name)
         return WipeProof(name, left + _proof(name, entry.pw_uid, home))
+
+    def _is_ours(self, entry: pwd.struct_passwd) -> bool:
+        return entry.pw_gecos.split(",")[0] == self._comment
 
 
 def _proof(name: str, uid: int, home: Path) -> list[str]:
@@ -93,13 +102,13 @@ def _delete_entry(name: str) -> list[str]:
     return []
 
 
-def _useradd(name: str, home: Path) -> list[str]:
+def _useradd(name: str, home: Path, comment: str) -> list[str]:
     groups = [group.gr_name for group in grp.getgrall() if group.gr_name in DEVICE_GROUPS]
     membership = ["--groups", ",".join(sorted(groups))] if groups else []
     return [
         "useradd",
         *("--create-home", "--home-dir", str(home), "--user-group", "--shell", "/bin/bash"),
-        *("--comment", GECOS, *membership, name),
+        *("--comment", comment, *membership, name),
     ]
 
 
@@ -120,10 +129,6 @@ def _passwd(name: str) -> pwd.struct_passwd | None:
         return pwd.getpwnam(name)
     except KeyError:
         return None
-
-
-def _is_ours(entry: pwd.struct_passwd) -> bool:
-    return entry.pw_gecos.split(",")[0] == GECOS
 
 
 def _identity(entry: pwd.struct_passwd) -> AccountIdentity:
