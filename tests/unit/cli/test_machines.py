@@ -9,7 +9,8 @@ from remotegpu.cli.main import run
 from .conftest import MACHINE, StubServer
 
 
-def test_table_shows_state_gpus_and_lease(signed_in: StubServer, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("signed_in")
+def test_table_shows_state_gpus_and_lease(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["machines"]) == 0
     header, row = capsys.readouterr().out.splitlines()
     assert header.split() == ["NAME", "STATE", "GPUS", "BUSY", "CPU", "MEMORY", "CUSTOMER", "UNTIL"]
@@ -26,12 +27,14 @@ def test_unreachable_machine_says_so_beside_its_state(
     assert "allocated (unreachable)" in capsys.readouterr().out
 
 
-def test_json_is_what_the_server_said(signed_in: StubServer, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("signed_in")
+def test_json_is_what_the_server_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["machines", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == [MACHINE]
 
 
-def test_unknown_name_lists_the_known_ones(signed_in: StubServer, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("signed_in")
+def test_unknown_name_lists_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["run", "--machine", "gpu-9", "--", "true"]) == 1
     error = capsys.readouterr().err
     assert "no machine named 'gpu-9'" in error

@@ -44,7 +44,7 @@ def test_ssh_understands_every_option_also_with_blanks_in_paths(tmp_path: Path) 
     assert found["identityfile"] == str(identity.key)
     assert found["certificatefile"] == str(identity.certificate)
     assert found["userknownhostsfile"] == str(identity.known_hosts)
-    assert found["proxycommand"] == f"exec '/opt/my programs/100%%/remotegpu' ssh-proxy {MACHINE_ID}"
+    assert found["proxycommand"] == f"'/opt/my programs/100%%/remotegpu' ssh-proxy {MACHINE_ID}"
 
 
 @needs_ssh

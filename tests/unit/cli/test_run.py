@@ -148,6 +148,12 @@ def test_refused_field_names_what_is_expected(
     assert "expected: gpus: 0 to 2" in capsys.readouterr().err
 
 
+def wait_for_stop(server: StubServer) -> None:
+    deadline = time.monotonic() + 20
+    while not server.calls("POST", f"/tasks/{TASK_ID}/stop") and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
 def test_ctrl_c_asks_to_stop_and_keeps_following(with_task: StubServer) -> None:
     async def until_stopped(request: web.Request, _body: Any) -> web.StreamResponse:
         import asyncio
@@ -155,8 +161,7 @@ def test_ctrl_c_asks_to_stop_and_keeps_following(with_task: StubServer) -> None:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         await response.write(event("chunk", offset=0, text="started\n", next_offset=8))
-        while not with_task.calls("POST", f"/tasks/{TASK_ID}/stop"):
-            await asyncio.sleep(0.02)
+        await asyncio.to_thread(wait_for_stop, with_task)
         await response.write(event("chunk", offset=8, text="cleaning up\n", next_offset=20))
         await response.write(end("stopped", -15))
         return response
@@ -190,9 +195,7 @@ def test_second_ctrl_c_leaves_the_task_to_itself(with_task: StubServer) -> None:
         assert process.stderr is not None
         assert process.stdout.readline() == "started\n"
         os.kill(process.pid, signal.SIGINT)
-        deadline = time.monotonic() + 10
-        while not with_task.calls("POST", f"/tasks/{TASK_ID}/stop") and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_for_stop(with_task)
         os.kill(process.pid, signal.SIGINT)
         assert process.wait(10) == 130
         assert f"remotegpu logs {TASK_ID} -f" in process.stderr.read()

@@ -90,7 +90,7 @@ def options(identity: Identity, machine_id: str, account: str, proxy: Sequence[s
     """What makes ``ssh`` reach this machine and no other, whatever the user's own configuration says."""
     return {
         "User": account,
-        "ProxyCommand": proxy_command([*proxy, "ssh-proxy", machine_id]),
+        "ProxyCommand": shell_command([*proxy, "ssh-proxy", machine_id]),
         "IdentityFile": str(identity.key),
         "CertificateFile": str(identity.certificate),
         "IdentitiesOnly": "yes",
@@ -106,7 +106,7 @@ def ssh_arguments(
     chosen: dict[str, str], host: str, extra: Sequence[str], command: Sequence[str]
 ) -> list[str]:
     """``ssh -o … EXTRA -- HOST COMMAND``; the command's words are quoted, so they arrive as they were typed."""
-    flags = [word for key, value in chosen.items() for word in ("-o", f"{key}={quoted(value)}")]
+    flags = [word for key, value in chosen.items() for word in ("-o", assignment(key, value, "="))]
     return [*flags, *extra, "--", host, *([remote_command(command)] if command else [])]
 
 
@@ -115,14 +115,16 @@ def remote_command(command: Sequence[str]) -> str:
     return command[0] if len(command) == 1 else shlex.join(command)
 
 
-def quoted(value: str) -> str:
-    """Values with spaces need quotes in ssh's own syntax, except ProxyCommand, which takes the rest of the line."""
-    return f'"{value}"' if " " in value and not value.startswith("exec ") else value
+def assignment(key: str, value: str, separator: str) -> str:
+    """``key=value`` or ``key value`` in ssh's syntax. Blanks need quotes, but ProxyCommand takes the rest as it is."""
+    if " " in value and key != "ProxyCommand":
+        return f'{key}{separator}"{value}"'
+    return f"{key}{separator}{value}"
 
 
-def proxy_command(command: Sequence[str]) -> str:
-    """For ``sh -c``, with ``%`` doubled because ssh expands tokens in it."""
-    return "exec " + shlex.join(command).replace("%", "%%")
+def shell_command(command: Sequence[str]) -> str:
+    """For the shell that ssh starts (with an ``exec`` of its own), with ``%`` doubled because ssh expands tokens."""
+    return shlex.join(command).replace("%", "%%")
 
 
 def own_command() -> list[str]:
@@ -134,10 +136,10 @@ def config_block(alias: str, machine_name: str, config: Path, program: Sequence[
     """For ``~/.ssh/config``. ``Match exec`` fetches a fresh certificate before each connection; the included file,
     written by it, names account, key and host key, so the block stays right across leases.
     """
-    prepare = proxy_command([*program, "ssh-prepare", machine_name]).removeprefix("exec ")
+    prepare = shell_command([*program, "ssh-prepare", machine_name])
     return f'Match host {alias} exec "{prepare}"\n    Include "{config}"\n'
 
 
 def included_config(chosen: dict[str, str]) -> str:
     """The file that :func:`config_block` includes."""
-    return "".join(f"{key} {quoted(value)}\n" for key, value in chosen.items())
+    return "".join(assignment(key, value, " ") + "\n" for key, value in chosen.items())
