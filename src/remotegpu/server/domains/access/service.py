@@ -51,8 +51,8 @@ async def open_session(
     The machine is locked first: a lease that ends at this moment ends before, or with this session on its list.
     """
     await leases.usable(tx, caller, machine_id)
-    machine = await machine_rows.lock(tx, machine_id)
     tx.expire_all()
+    machine = await machine_rows.lock(tx, machine_id)
     allocation = await leases.usable(tx, caller, machine_id)
     if not machine.reachable:
         raise ConflictError(
