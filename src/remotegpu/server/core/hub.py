@@ -7,6 +7,7 @@ hear through one Redis channel.
 
 import asyncio
 import contextlib
+import secrets
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable
 
@@ -43,7 +44,7 @@ class Hub:
 
     def __init__(self, redis: Redis, instance: str) -> None:
         self._redis = redis
-        self._instance = instance
+        self._origin = f"{instance}-{secrets.token_hex(6)}"  # a worker may share its server's name
         self._by_key: dict[tuple[str, str], set[Listener]] = defaultdict(set)
         self._all: set[Listener] = set()
         self._outbox: asyncio.Queue[Message] = asyncio.Queue(maxsize=10_000)
@@ -62,7 +63,7 @@ class Hub:
 
     def publish(self, topic: str, key: str, customer_ids: list[str] | None = None, body: str = "") -> None:
         """Deliver locally now and hand the message to the other instances. Never blocks, never raises."""
-        message = Message(topic=topic, key=key, customer_ids=customer_ids, body=body, origin=self._instance)
+        message = Message(topic=topic, key=key, customer_ids=customer_ids, body=body, origin=self._origin)
         self._deliver(message)
         with contextlib.suppress(asyncio.QueueFull):  # best effort by contract: listeners poll as well
             self._outbox.put_nowait(message)
@@ -129,7 +130,7 @@ class Hub:
 
     def _receive_batch(self, messages: list[Message]) -> None:
         for message in messages:
-            if message.origin != self._instance:
+            if message.origin != self._origin:
                 self._deliver(message)
 
 
