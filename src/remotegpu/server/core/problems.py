@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 from psycopg.errors import LockNotAvailable, QueryCanceled
 from redis.exceptions import RedisError
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, OperationalError
@@ -14,7 +14,13 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm.exc import StaleDataError
 
 from remotegpu.server.core import context, parameters
-from remotegpu.server.core.errors import ConflictError, InvalidError, RemoteGPUError, UnavailableError
+from remotegpu.server.core.errors import (
+    ConflictError,
+    InvalidError,
+    MalformedError,
+    RemoteGPUError,
+    UnavailableError,
+)
 
 MEDIA_TYPE = "application/problem+json"
 AnyRequest = Request[Any, Any, Any]  # Any: errors come before the types of user and state are known
@@ -114,6 +120,9 @@ def translate(error: Exception, request: AnyRequest | None = None) -> RemoteGPUE
     match error:
         case RemoteGPUError():
             known = error
+        case InternalServerException(detail="client disconnected prematurely"):
+            # Litestar's word for a request whose body never came; nobody reads the answer, and nothing is broken.
+            known = MalformedError("the client left before its request had arrived", code="client_left")
         case HTTPException():
             known = of_http(error, request)
         case DBAPIError():
