@@ -16,7 +16,7 @@ from remotegpu.agent.access.launch import Launcher
 from remotegpu.agent.access.server import Services, connection_options, serve
 from remotegpu.agent.access.shells import ShellHosts
 from remotegpu.agent.access.streams import Dial, Streams
-from remotegpu.agent.access.transport import StreamTransport
+from remotegpu.agent.access.transport import AgentStream
 from remotegpu.agent.accounts import AccountIdentity
 from remotegpu.protocol.sync import DesiredState
 
@@ -76,7 +76,7 @@ class AccessGateway:
             await asyncio.wait(self._closing)
         self._shells.stop()
 
-    async def _serve(self, transport: StreamTransport) -> None:
+    async def _serve(self, transport: AgentStream) -> None:
         assert self._options is not None, "start() comes before apply()"
         await serve(transport, self._services, self._options)
 

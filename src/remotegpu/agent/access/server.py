@@ -13,7 +13,7 @@ from remotegpu.agent.access.guests import Guest, Guests
 from remotegpu.agent.access.launch import Launcher
 from remotegpu.agent.access.program import Program, ProgramError
 from remotegpu.agent.access.session import AccessSession, Request
-from remotegpu.agent.access.transport import StreamTransport
+from remotegpu.agent.access.transport import AgentStream
 from remotegpu.agent.accounts import AccountIdentity
 from remotegpu.protocol.streams import CLOSE_ACCESS_ENDED
 
@@ -57,7 +57,7 @@ async def connection_options(host_key: asyncssh.SSHKey) -> asyncssh.SSHServerCon
 
 
 async def serve(
-    transport: StreamTransport, services: Services, shared: asyncssh.SSHServerConnectionOptions
+    transport: AgentStream, services: Services, shared: asyncssh.SSHServerConnectionOptions
 ) -> None:
     """Speak SSH over ``transport`` until either side ends."""
     server = AccessServer(services, transport)
@@ -86,7 +86,7 @@ class AccessConnection(asyncssh.SSHServerConnection):
 class AccessServer(asyncssh.SSHServer):
     """Decides for one connection. Also what the guest list cuts."""
 
-    def __init__(self, services: Services, transport: StreamTransport) -> None:
+    def __init__(self, services: Services, transport: AgentStream) -> None:
         self._services = services
         self._transport = transport
         self._connection: AccessConnection | None = None

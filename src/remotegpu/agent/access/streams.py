@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 import aiohttp
 import structlog
 
-from remotegpu.agent.access.transport import StreamTransport
+from remotegpu.agent.access.transport import AgentStream
 from remotegpu.protocol.streams import CLOSE_GOING_AWAY
 from remotegpu.protocol.sync import StreamSpec
 
@@ -14,7 +14,7 @@ _LOG = structlog.get_logger(__name__)
 
 Dial = Callable[[str], Awaitable[aiohttp.ClientWebSocketResponse]]
 """Opens the WebSocket at a path of the server, authenticated as this agent."""
-Serve = Callable[[StreamTransport], Awaitable[None]]
+Serve = Callable[[AgentStream], Awaitable[None]]
 """Runs the stream to its end."""
 
 DIAL_DELAYS_S = (0.0, 0.2, 1.0, 3.0)
@@ -32,7 +32,7 @@ class Streams:
         self._serve = serve
         self._dialled: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._open: set[StreamTransport] = set()
+        self._open: set[AgentStream] = set()
 
     def apply(self, wanted: Iterable[StreamSpec]) -> None:
         """Start what is new; forget the ids that are no longer listed."""
@@ -64,7 +64,7 @@ class Streams:
         socket = await self._dial_patiently(spec)
         if socket is None:
             return
-        transport = StreamTransport(socket)
+        transport = AgentStream(socket)
         self._open.add(transport)
         _LOG.info("stream_open", stream_id=spec.stream_id)
         try:
