@@ -63,6 +63,7 @@ SUITES = (
     Suite("types", "check", command=_tool("basedpyright")),
     Suite("web", "vitest", paths=("web",), command=("npm", "run", "--silent", "check"), cwd=ROOT / "web"),
     Suite("integration", "pytest", paths=("tests/integration",), needs=("ssh",), console=True, workers=2),
+    Suite("demo", "pytest", paths=("tests/demo",), console=True),
     Suite("packaging", "pytest", paths=("tests/packaging",), console=True),
     Suite("browser", "pytest", paths=("tests/e2e",), needs=("chromium",), console=True),
     Suite("chaos", "pytest", paths=("tests/chaos",)),
