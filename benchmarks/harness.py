@@ -151,6 +151,10 @@ def site() -> Iterator[Site]:
     try:
         running.remotegpu("server", "migrate")
         yield running
+    except BaseException:
+        for program in running.programs:
+            sys.stderr.write(f"== {program.process.args}\n{program.log.read_text(errors='replace')[-3000:]}\n")
+        raise
     finally:
         for program in running.programs:
             program.stop()
