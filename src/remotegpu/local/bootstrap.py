@@ -6,7 +6,7 @@ Crash-safe by order: a password is on disk before the server knows it, so a kill
 import http.client
 import json
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Api:
     """The few calls that are needed here, over the public API on loopback."""
 
     port: int
-    token: str = ""
+    token: str = field(default="", repr=False)
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:  # Any: JSON
         """Raises :class:`ApiRefusedError` for any status but 2xx."""

@@ -40,8 +40,10 @@ def open_directory(layout: Layout, account: Account | None) -> None:
         found = sorted(entry.name for entry in root.iterdir()) if root.exists() else []
         _check_marker(layout, found)
         files.make_directory(root, files.TRAVERSABLE_DIR if account else files.PRIVATE_DIR)
-        for directory in (layout.logs, layout.processes, layout.secrets, layout.agent):
+        for directory in (layout.logs, layout.processes, layout.secrets):
             files.make_directory(directory)
+        # Customers' tasks outlive the agent and work below it under accounts of their own: never close it to them.
+        files.make_directory(layout.agent, files.TRAVERSABLE_DIR if account else files.PRIVATE_DIR)
     except NotADirectoryError as error:
         raise UnwritableDataDirError(
             f"{error.filename} is a file, expected a directory. Choose another --data-dir."

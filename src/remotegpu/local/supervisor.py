@@ -19,6 +19,7 @@ from remotegpu.local.processes import Child
 from remotegpu.local.schedule import Progress
 from remotegpu.local.state import PlatformPhase, PlatformState, ServiceState
 
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _STARTING_TICK_S = 0.02
 _STEADY_TICK_S = 0.2
 _HOUSEKEEPING_S = 2.0
@@ -39,7 +40,7 @@ class Supervisor:
     ) -> None:
         self._site = site
         self._plan = list(plan)
-        self._report = report
+        self._report = _undisturbed(report)
         self._recovered = recovered
         self._children: dict[str, Child] = {}
         self._progress = {spec.name: Progress() for spec in plan}
@@ -57,10 +58,8 @@ class Supervisor:
         self._wake_in, self._wake_out = socket.socketpair()
 
     def run(self) -> None:
-        """Until SIGTERM or SIGINT. Raises :class:`ServiceFailedError` when something does not come up at first."""
-        previous = {
-            number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)
-        }
+        """Until a stop signal. Raises :class:`ServiceFailedError` when something does not come up at first."""
+        previous = {number: signal.signal(number, self._on_signal) for number in _STOP_SIGNALS}
         try:
             self._disk_full()
             self._open_logs()
@@ -246,6 +245,18 @@ class Supervisor:
         if self._phase == "stopping":
             self._phase = "stopped"
         self._write_state()
+
+
+def _undisturbed(report: Report) -> Report:
+    """A listener that went away (a closed terminal, a broken pipe) must not keep children from being stopped."""
+
+    def tell(event: Event) -> None:
+        try:
+            report(event)
+        except OSError:
+            return  # nobody listens any more; the state file still says it all
+
+    return tell
 
 
 def describe_exit(code: int) -> str:

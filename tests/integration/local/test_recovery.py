@@ -136,7 +136,7 @@ def test_down_leaves_nothing_running_and_data_in_place(running: Running) -> None
     _assert_kept(running, "before")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_the_foreground_process_stops_in_order_on_a_signal(running: Running, number: signal.Signals) -> None:
     running.up()
     assert running.process

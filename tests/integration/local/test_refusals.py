@@ -44,6 +44,15 @@ def test_a_busy_port_is_named_with_its_holder(running: Running) -> None:
     assert f"--port {running.port + 1}" in said
 
 
+def test_a_refusal_in_the_background_is_shown_in_front(running: Running) -> None:
+    with socket.create_server(("127.0.0.1", running.port)):
+        refused = _cli("up", "--detach", "--data-dir", str(running.directory), "--port", str(running.port))
+    assert refused.returncode == 10
+    assert refused.stderr.startswith(
+        f"remotegpu: Port {running.port} on 127.0.0.1 is taken by pid {os.getpid()} "
+    )
+
+
 def test_a_second_up_says_who_is_first(running: Running) -> None:
     running.up()
     assert running.process

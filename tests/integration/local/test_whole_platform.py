@@ -1,5 +1,6 @@
 """``remotegpu up`` with everything: server, worker and this machine's agent on top of the data services."""
 
+import datetime as dt
 import http.client
 import json
 import os
@@ -164,6 +165,41 @@ def test_after_killing_all_of_it_up_recovers_the_same_platform(whole: Running) -
     _up(whole)
     assert whole.platform.admin_password() == password
     assert _machine_online(whole) == machine
+
+
+def test_a_customers_task_outlives_agent_and_supervisor(whole: Running) -> None:
+    _up(whole)
+    machine = _machine_online(whole)
+    admin = _sign_in(whole).api
+    customer = admin.post("/customers", {"company_code": f"acme-{os.urandom(3).hex()}", "name": "Acme"})
+    tomorrow = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
+    lease = {"machine_id": machine, "customer_id": customer["id"], "ends_at": f"{tomorrow:%FT%TZ}"}
+    allocation = admin.post("/allocations", lease)
+    try:
+        wanted = {"machine_id": machine, "name": "long", "kind": "shell", "command": "sleep 6; echo through"}
+        task = admin.post("/tasks", wanted)["id"]
+        _task_in(whole, task, "running")
+        state = whole.platform.state()
+        assert state
+        children = [identity for pid in whole.leftovers() if (identity := proc.identity(pid))]
+        os.kill(state.supervisor.pid, signal.SIGKILL)
+        proc.wait_gone(children, 20)
+        _up(whole)
+        done = _task_in(whole, task, "succeeded")
+        assert [attempt["number"] for attempt in done["attempts"]] == [1]
+    finally:
+        _sign_in(whole).api.post(f"/allocations/{allocation['id']}/end", {"reason": "the test is over"})
+        _machine_online(whole)
+
+
+def _task_in(running: Running, task: str, state: str) -> dict[str, Any]:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = _get(running, f"/tasks/{task}")
+        if found["state"] == state:
+            return found
+        time.sleep(0.2)
+    raise AssertionError(f"the task did not become {state}: {found}")
 
 
 def test_down_ends_everything_and_says_so(whole: Running) -> None:
