@@ -79,10 +79,10 @@ async def expire_attempts(services: Services) -> None:
         return
     async with services.sessions() as tx:
         machine_of = dict(await attempts.expired(tx, utc_now()))
-    lost = await _each(
+    looked_at = await _each(
         services, machine_of, lambda tx, attempt: attempts.lose(tx, attempt, machine_of[attempt], lease)
     )
-    for attempt_id in lost:
+    for attempt_id in looked_at:
         await logs.settle(services, attempt_id)
 
 

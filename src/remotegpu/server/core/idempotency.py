@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 from litestar.params import Parameter
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -27,6 +27,10 @@ Key = Annotated[
 ]
 
 
+KEY_LOCKS = 0x4944454D
+"""First half of the advisory locks on keys; the second half is the key's hash."""
+
+
 class IdempotencyKey(Base):
     __tablename__ = "idempotency_keys"
 
@@ -42,9 +46,14 @@ def _digest(body: object) -> str:
 
 
 async def earlier_result(tx: AsyncSession, caller: Caller, key: str | None, body: object) -> uuid.UUID | None:
-    """Id of what this key made before. Raises :class:`ConflictError` when the key came with another body."""
+    """Id of what this key made before. Raises :class:`ConflictError` when the key came with another body.
+
+    Waits for a request with the same key that is still at work: its client may have given up on the answer and asked
+    again, and must get that answer now.
+    """
     if key is None:
         return None
+    await tx.execute(select(func.pg_advisory_xact_lock(KEY_LOCKS, func.hashtext(f"{caller.user_id} {key}"))))
     row = await tx.scalar(select(IdempotencyKey).filter_by(user_id=caller.user_id, key=key))
     if row is None:
         return None

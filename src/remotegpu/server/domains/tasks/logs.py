@@ -139,9 +139,12 @@ async def _store_segment(
 
 
 async def settle(services: Services, attempt_id: uuid.UUID) -> None:
-    """The agent of a lost attempt sends no more: keep what there is of its log."""
+    """The agent of a lost attempt sends no more: keep what there is of its log.
+
+    Nothing is done for another attempt: its agent may have come back in the last moment, and has more to send.
+    """
     position = await position_of(services.sessions, attempt_id)
-    if not position.final:
+    if position.state == "lost" and not position.final:
         length = await services.redis.strlen(_buffer(attempt_id, position.stored))
         await _store_segment(services, position, position.stored, length, final=True)
         services.hub.publish("log", str(attempt_id))
