@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import subprocess
 import sys
 from typing import Any  # Any: an OpenAPI document is free-form JSON
@@ -23,10 +24,9 @@ and answer `{items, total, page, page_size}`. Times are RFC 3339 in UTC. An obje
 
 @functools.cache
 def document() -> str:
-    """Indented, keys as the server orders them, so that a change shows as a small difference."""
+    """What `remotegpu server openapi` prints: indented and sorted, so that a change is a small difference."""
     command = [sys.executable, "-m", "remotegpu.cli.main", "server", "openapi"]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return json.dumps(json.loads(output), indent=2, ensure_ascii=False) + "\n"
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def page() -> str:
@@ -45,6 +45,11 @@ def page() -> str:
 
 
 def operation_row(method: str, path: str, operation: dict[str, Any]) -> str:
-    summary = operation.get("description") or operation.get("summary") or ""
+    summary = operation.get("description") or words(operation.get("summary") or "")
     statuses = ", ".join(sorted(operation.get("responses", {})))
     return f"| `{method.upper()} {path}` | {cell(summary)} | {statuses} |"
+
+
+def words(name: str) -> str:
+    """``ListSshKeys`` → ``List ssh keys``: the server names a call by its function where it has no text."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize()

@@ -14,7 +14,9 @@ from remotegpu.server import settings as server_settings
 T = TypeVar("T")
 
 SERVER = {
+    "AGENT_DIAL_TIMEOUT": "how long a person waits for the agent to dial a stream",
     "AGENT_LEASE_SECONDS": "how long an attempt keeps its lease without a sync",
+    "AGENT_SYNC_WAIT": "how long the server holds an agent's poll",
     "AGENT_UNREACHABLE_AFTER": "silence after which a machine counts as unreachable",
     "DB_HOST": "PostgreSQL's host",
     "DB_NAME": "database",
@@ -43,6 +45,7 @@ SERVER = {
     "SERVER_HOST": "address to listen on",
     "SERVER_PORT": "port to listen on",
     "SSH_CA_KEY": "OpenSSH ed25519 private key that signs user certificates",
+    "TRUSTED_PROXIES": "addresses or networks, separated by commas, whose `X-Forwarded-For` is believed",
 }
 AGENT = {
     "REMOTEGPU_SERVER_URL": "the server; the agent only dials out",
@@ -58,35 +61,24 @@ AGENT = {
 class Recorder(Environment):
     """Notes every setting that is asked for, with its default, and answers with nothing."""
 
-    def __init__(self, defaults: dict[str, str | None], hidden: set[str]) -> None:
+    def __init__(self) -> None:
         super().__init__({})
-        self._defaults = defaults
-        self._hidden = hidden
+        self.defaults: dict[str, str | None] = {}
+        self.hidden: set[str] = set()
 
     def text(self, key: str, default: str | None = None) -> str:
-        self._defaults[key] = default
-        return default or ""
+        self.defaults[key] = default
+        # Another owner than the application role, so that the owner's password is asked for too.
+        return "owner" if key == "DB_OWNER_USER" else default or ""
 
     def parsed(self, key: str, default: str | None, parse: Callable[[str], T], fallback: T) -> T:  # noqa: ARG002
-        self._defaults[key] = default
+        self.defaults[key] = default
         return fallback
 
     def secret(self, key: str, *, required: bool = True) -> str:
-        self._defaults[key] = None if required else ""
-        self._hidden.add(key)
+        self.defaults[key] = None if required else ""
+        self.hidden.add(key)
         return ""
-
-
-class Asked(dict[str, str]):
-    """An empty environment that remembers which names were looked up."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def get(self, key: str, default: str | None = None) -> str | None:  # pyright: ignore[reportIncompatibleMethodOverride] - only this form is used
-        self.names.append(key)
-        return default
 
 
 def page() -> str:
@@ -96,62 +88,44 @@ def page() -> str:
     )
     text += "whole at start: every problem at once, with what was found and what is expected.\n"
     text += "A secret `NAME` is better given as `NAME_FILE`, the path of a file that holds it.\n\n"
-    text += "## Server and worker\n\n" + server_table()
-    text += "\n## Agent\n\n" + agent_table()
+    text += "## Server and worker\n\n" + table("server", SERVER, lambda: server_settings.load({}))
+    text += "\n## Agent\n\n" + table("agent", AGENT, lambda: agent_settings.load({}, is_root=True))
     text += "\n## Command line\n\nSee [cli.md](cli.md#environment).\n"
     return text
 
 
-def server_table() -> str:
-    defaults: dict[str, str | None] = {}
-    hidden: set[str] = set()
-
-    def recorder(_variables: object) -> Recorder:
-        return Recorder(defaults, hidden)
-
+def table(program: str, meanings: dict[str, str], load: Callable[[], object]) -> str:
+    """Lets the program read its settings from a recorder, and describes what it asked for."""
+    recorder = Recorder()
     with (
-        patch.object(server_settings, "Environment", recorder),
-        patch.object(server_settings, "secrets") as random,
+        patch.object(server_settings, "Environment", recorder_factory(recorder)),
+        patch.object(agent_settings, "Environment", recorder_factory(recorder)),
     ):
-        random.token_hex.return_value = "RANDOM"
-        server_settings.load({})
-        server_settings.load_database(owner_differs(defaults, hidden))
-    require_same("server", set(defaults), set(SERVER))
+        load()
+    require_same(program, set(recorder.defaults), set(meanings))
     rows = ["| name | default | meaning |", "|---|---|---|"]
-    for name in sorted(defaults):
-        shown = show_default(name, defaults[name])
-        secret = " (secret)" if name in hidden else ""
-        rows.append(f"| `{name}`{secret} | {shown} | {cell(SERVER[name])} |")
+    for name in sorted(recorder.defaults):
+        secret = " (secret)" if name in recorder.hidden else ""
+        rows.append(
+            f"| `{name}`{secret} | {show_default(name, recorder.defaults[name])} | {cell(meanings[name])} |"
+        )
     return "\n".join(rows) + "\n"
 
 
-def owner_differs(defaults: dict[str, str | None], hidden: set[str]) -> Recorder:
-    """The owner's password is only asked for when the owner is another role."""
-    recorder = Recorder(defaults, hidden)
-    usual = recorder.text
-    recorder.text = lambda key, default=None: "owner" if key == "DB_OWNER_USER" else usual(key, default)
-    return recorder
+def recorder_factory(recorder: Recorder) -> Callable[[object], Recorder]:
+    def make(_variables: object) -> Recorder:
+        return recorder
+
+    return make
 
 
 def show_default(name: str, default: str | None) -> str:
+    """``see there`` where the default follows from another setting or from chance."""
     if name in {"DB_OWNER_USER", "INSTANCE_NAME", "S3_PUBLIC_ENDPOINT", "DB_OWNER_PASSWORD"}:
         return "see there"
-    return "**required**" if default is None else f"`{default}`"
-
-
-def agent_table() -> str:
-    asked = Asked()
-    try:
-        agent_settings.load(asked, is_root=True)
-    except agent_settings.SettingsError as error:
-        required = {problem.key for problem in error.problems}
-    else:
-        required = set[str]()
-    names = sorted({name.removesuffix("_FILE") for name in asked.names})
-    require_same("agent", set(names), set(AGENT))
-    rows = ["| name | needed | meaning |", "|---|---|---|"]
-    rows += [f"| `{name}` | {'yes' if name in required else 'no'} | {cell(AGENT[name])} |" for name in names]
-    return "\n".join(rows) + "\n"
+    if default is None:
+        return "**required**"
+    return f"`{default}`" if default else "none"
 
 
 def require_same(program: str, read: set[str], described: set[str]) -> None:
