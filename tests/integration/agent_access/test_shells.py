@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -14,6 +15,7 @@ import pytest
 
 from integration.agent_access.terminal import terminal
 from integration.agent_access.world import ACME, World, account, certify, eventually, line, running_world
+from remotegpu.agent.access import shells
 from remotegpu.agent.access.gateway import AccessGateway
 from remotegpu.agent.access.shells import ShellHosts
 from remotegpu.protocol.streams import SHELL_ENV
@@ -311,10 +313,30 @@ async def test_what_a_killed_host_left_is_replaced(leased: World) -> None:
         assert await again.do("echo new") == b"new\r\n"
 
 
+async def test_a_shell_nobody_can_find_any_more_ends(leased: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shells, "LOST_CHECK_S", 0.1)
+    async with terminal(leased, KEY, shell="one") as window:
+        host = int(await window.do("echo $PPID"))
+        shutil.rmtree(leased.folder / "data" / "shells")
+        await asyncio.sleep(0.3)
+        assert await window.do("echo still attached") == b"still attached\r\n"
+    await eventually(lambda: not alive(host))
+
+
+async def test_a_shell_left_alone_for_too_long_ends(leased: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shells, "IDLE_S", 0.3)
+    async with terminal(leased, KEY, shell="one") as window:
+        shell, host = int(await window.do("echo $$")), int(await window.do("echo $PPID"))
+        await asyncio.sleep(0.5)
+        assert await window.do("echo in use") == b"in use\r\n"
+    await eventually(lambda: not alive(host) and not alive(shell))
+
+
 AGENT = """
 import asyncio, json, sys
 from pathlib import Path
 import aiohttp, msgspec
+from remotegpu.agent.access import shells
 from remotegpu.agent.access.gateway import AccessGateway
 from remotegpu.agent.accounts import AccountIdentity
 from remotegpu.protocol.sync import DesiredState
@@ -364,10 +386,10 @@ async def agent_process(world: World) -> AsyncIterator[asyncio.subprocess.Proces
         if process.returncode is None:
             process.kill()
             await process.wait()
-    shells = ShellHosts(world.folder / "data" / "shells")
-    shells.start()
-    await shells.close_account(ACME)
-    shells.stop()
+    hosts = ShellHosts(world.folder / "data" / "shells")
+    hosts.start()
+    await hosts.close_account(ACME)
+    hosts.stop()
 
 
 async def test_a_shell_survives_the_agents_sudden_death(world: World, agent_process) -> None:

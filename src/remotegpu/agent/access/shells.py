@@ -29,6 +29,7 @@ _LOG = structlog.get_logger(__name__)
 HOST_PROCESS = Path(__file__).with_name("host_process.py")
 IDLE_S = 8 * 3600.0
 """How long a web shell without any attached window is kept."""
+LOST_CHECK_S = 60.0
 _ATTACH_ATTEMPTS = 4
 _START_PATIENCE_S = 10.0
 _KILL_PATIENCE_S = 5.0
@@ -92,6 +93,7 @@ class ShellHosts:
             size=size,
             persistent=persistent,
             idle_s=IDLE_S,
+            lost_check_s=LOST_CHECK_S,
         )
         async with self._lock(name):
             for _ in range(_ATTACH_ATTEMPTS):

@@ -14,7 +14,7 @@ from remotegpu.agent.access.hosts.client import Client
 from remotegpu.agent.access.hosts.descendants import kill_descendants
 from remotegpu.agent.access.hosts.readiness import Readiness
 from remotegpu.agent.access.hosts.scrollback import Scrollback
-from remotegpu.agent.access.hosts.startup import Spec, serve_detached
+from remotegpu.agent.access.hosts.startup import Spec, can_be_found, serve_detached
 from remotegpu.agent.access.hosts.terminal import Size, Terminal
 
 SCROLLBACK_BYTES = 1024 * 1024
@@ -33,6 +33,7 @@ class ShellHost:
     """The event loop. It ends when the shell does, when it is told to, or when nobody came for too long."""
 
     def __init__(self, spec: Spec, listener: socket.socket) -> None:
+        self._spec = spec
         self._persistent = spec["persistent"]
         self._idle_s = spec["idle_s"]
         self._listener = listener
@@ -46,6 +47,7 @@ class ShellHost:
         self._input = bytearray()
         self._nudge: tuple[float, Size] | None = None
         self._alone_until = time.monotonic() + FIRST_ATTACH_S
+        self._lost_check_at = time.monotonic() + spec["lost_check_s"]
         self._exit_code: int | None = None
         self._drained_at = 0.0
         self._exit_sent = False
@@ -191,7 +193,7 @@ class ShellHost:
         if self._nudge is not None:
             moments.append(self._nudge[0])
         if self._attached is None:
-            moments.append(self._alone_until)
+            moments += [self._alone_until, self._lost_check_at]
         if self._exit_code is not None and not self._exit_sent and self._reads_terminal:
             moments.append(self._drained_at)
         return max(0.0, min(moments) - time.monotonic()) if moments else None
@@ -200,13 +202,20 @@ class ShellHost:
         if self._nudge is not None and now >= self._nudge[0]:
             self._terminal.resize(self._nudge[1])
             self._nudge = None
-        if self._attached is None and now >= self._alone_until:
+        if self._attached is None and (now >= self._alone_until or self._is_lost(now)):
             self._ended = True
         for client in self._clients:
             if client.leaving_at is not None and now >= client.leaving_at:
                 client.give_up()
         if self._exit_code is not None:
             self._finish(now, self._exit_code)
+
+    def _is_lost(self, now: float) -> bool:
+        """Whether nobody can ever attach again, because the agent was removed from this host."""
+        if now < self._lost_check_at:
+            return False
+        self._lost_check_at = now + self._spec["lost_check_s"]
+        return not can_be_found(self._spec)
 
     def _finish(self, now: float, exit_code: int) -> None:
         """After the shell's end: all its output, then the exit code, then nothing more.

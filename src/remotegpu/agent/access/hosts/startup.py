@@ -18,7 +18,10 @@ from remotegpu.agent.access.hosts.terminal import Command, Size
 
 
 class Spec(TypedDict):
-    """``persistent``: outlive the connection, for ``idle_s`` without any. Otherwise end with the connection."""
+    """``persistent``: outlive the connection, for ``idle_s`` without any. Otherwise end with the connection.
+
+    ``lost_check_s``: how often a host nobody is attached to looks whether its socket can still be found.
+    """
 
     directory: str
     name: str
@@ -27,6 +30,7 @@ class Spec(TypedDict):
     size: Size
     persistent: bool
     idle_s: float
+    lost_check_s: float
 
 
 def serve_detached(serve: Callable[[Spec, socket.socket], None]) -> int:
@@ -50,6 +54,11 @@ def serve_detached(serve: Callable[[Spec, socket.socket], None]) -> int:
         _unlink(spec)
         listener.close()
     return 0
+
+
+def can_be_found(spec: Spec) -> bool:
+    """Whether an agent could still attach: false once the agent's data directory was removed."""
+    return os.path.exists(os.path.join(spec["directory"], spec["name"]))  # noqa: PTH110, PTH118 — see _unlink
 
 
 def _listen(spec: Spec) -> socket.socket:
