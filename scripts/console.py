@@ -36,7 +36,7 @@ def build() -> None:
         install_packages()
         print("console: building", flush=True)
         stamp.unlink(missing_ok=True)
-        npm("run", "--silent", "build:package")
+        npm("run", "--silent", "build:package", quiet=True)
         if not (OUTPUT / "index.html").is_file():
             raise BuildError(f"`npm run build:package` wrote no {OUTPUT / 'index.html'}")
         stamp.write_text(wanted)
@@ -51,7 +51,7 @@ def install_packages() -> None:
         return
     print("console: installing the locked npm packages", flush=True)
     stamp.unlink(missing_ok=True)
-    npm("ci", "--no-audit", "--no-fund", "--loglevel=error")
+    npm("ci", "--no-audit", "--no-fund", "--loglevel=error", quiet=True)
     stamp.write_text(wanted)
 
 
@@ -66,14 +66,23 @@ def source_hash() -> str:
     return digest.hexdigest()
 
 
-def npm(*arguments: str) -> None:
-    """Runs npm in ``web/`` with the wheel's Node first on PATH."""
+def npm(*arguments: str, quiet: bool = False) -> None:
+    """Runs npm in ``web/`` with the wheel's Node first on PATH; ``quiet`` shows its output only when it fails."""
     path = os.pathsep.join([str(node_folder()), os.environ.get("PATH", "")])
-    program = node_folder() / "npm"
-    command = [str(program), *arguments]
-    status = subprocess.run(command, cwd=WEB, env={**os.environ, "PATH": path}, check=False).returncode
-    if status:
-        raise BuildError(f"`npm {' '.join(arguments)}` in web/ ended with {status}; its output is above")
+    done = subprocess.run(
+        [str(node_folder() / "npm"), *arguments],
+        cwd=WEB,
+        env={**os.environ, "PATH": path},
+        stdout=subprocess.PIPE if quiet else None,
+        stderr=subprocess.STDOUT if quiet else None,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        print(done.stdout or "", end="")
+        raise BuildError(
+            f"`npm {' '.join(arguments)}` in web/ ended with {done.returncode}; its output is above"
+        )
 
 
 def node_folder() -> Path:
