@@ -1,0 +1,194 @@
+"""What happens in one run, decided before it begins: which tasks are submitted when, and what is killed when. Pure.
+
+Everything follows from the seed. What the machine makes of it (how far a task is when the kill comes) does not.
+"""
+
+import random
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+T = TypeVar("T")
+
+GPUS_PER_MACHINE = 2
+
+Behaviour = Literal[
+    "succeeds", "fails", "fails_first", "leaves_processes", "writes_much", "is_stopped", "runs_too_long"
+]
+Target = Literal["server", "worker", "agent-1", "agent-2", "agent-3", "postgres", "valkey", "s3", "attempt"]
+AGENTS: tuple[Target, ...] = ("agent-1", "agent-2", "agent-3")
+Reach = Literal["leader", "one_child", "everything"]
+"""``leader``: the process the keeper started; its children are left to notice. ``one_child``: one of those.
+``everything``: the whole tree at once, as when the machine loses power."""
+
+_BEHAVIOURS: Mapping[Behaviour, int] = {
+    "succeeds": 10,
+    "fails": 2,
+    "fails_first": 3,
+    "leaves_processes": 2,
+    "writes_much": 3,
+    "is_stopped": 1,
+    "runs_too_long": 1,
+}
+_TARGETS: Mapping[Target, int] = {
+    "server": 5,
+    "worker": 3,
+    "agent-1": 2,
+    "agent-2": 2,
+    "agent-3": 2,
+    "postgres": 4,
+    "valkey": 4,
+    "s3": 1,
+    "attempt": 1,
+}
+_REACHES: Mapping[Target, tuple[Reach, ...]] = {
+    "server": ("leader", "one_child", "everything"),
+    "postgres": ("leader", "one_child", "everything"),
+}
+"""The others are one process each. An agent's attempts are no part of it: they must go on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How large a run is. ``lease_s``: short, so that leases run out while an agent is away for longer."""
+
+    seconds: float
+    tasks: int
+    lease_s: int
+    settle_s: float
+
+
+SHORT = Scale(seconds=20, tasks=40, lease_s=9, settle_s=120)
+LONG = Scale(seconds=120, tasks=200, lease_s=12, settle_s=240)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskPlan:
+    """One task. ``at``: seconds after the start of the run. ``impatience_s``: the client's first time limit.
+
+    ``lines``: of its result file, and of its log.
+    """
+
+    number: int
+    at: float
+    machine: int
+    behaviour: Behaviour
+    kind: Literal["shell", "python"]
+    seconds: float
+    lines: int
+    gpus: int
+    priority: int
+    max_retries: int
+    key: str
+    impatience_s: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.behaviour}-{self.number:03d}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kill:
+    """``down_s``: how long the target stays down afterwards. ``pick``: chooses among children or attempts, 0 to 1."""
+
+    at: float
+    target: Target
+    reach: Reach
+    down_s: float
+    pick: float
+
+    def __str__(self) -> str:
+        return f"{self.at:6.2f} s  {self.target:9} {self.reach:10} down {self.down_s:.2f} s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    seed: int
+    scale: Scale
+    tasks: list[TaskPlan] = field(repr=False)
+    kills: list[Kill] = field(repr=False)
+
+
+def from_environment(environ: Mapping[str, str]) -> Run:
+    """``REMOTEGPU_CHAOS=long`` is the long form; ``REMOTEGPU_CHAOS_SEED`` and ``_SECONDS`` count unless empty."""
+    base = LONG if environ.get("REMOTEGPU_CHAOS") == "long" else SHORT
+    seconds = float(environ.get("REMOTEGPU_CHAOS_SECONDS") or base.seconds)
+    scale = Scale(seconds=seconds, tasks=base.tasks, lease_s=base.lease_s, settle_s=base.settle_s)
+    seed = int(environ.get("REMOTEGPU_CHAOS_SEED") or secrets.randbelow(1_000_000))
+    return make(seed, scale)
+
+
+def make(seed: int, scale: Scale) -> Run:
+    """The same seed and scale give the same run."""
+    return Run(
+        seed=seed,
+        scale=scale,
+        tasks=_tasks(random.Random(f"tasks {seed}"), scale),
+        kills=_kills(random.Random(f"kills {seed}"), scale),
+    )
+
+
+def _tasks(rng: random.Random, scale: Scale) -> list[TaskPlan]:
+    plans = [task_plan(rng, number, scale) for number in range(scale.tasks)]
+    return sorted(plans, key=lambda plan: plan.at)
+
+
+def task_plan(rng: random.Random, number: int, scale: Scale) -> TaskPlan:
+    behaviour = _one_of(rng, _BEHAVIOURS)
+    return TaskPlan(
+        number=number,
+        at=rng.uniform(0, scale.seconds * 0.95),
+        machine=rng.randrange(len(AGENTS)),
+        behaviour=behaviour,
+        kind=rng.choice(("shell", "shell", "python")),
+        seconds=rng.uniform(0.2, 2.0),
+        lines=rng.randint(9_000, 22_000) if behaviour == "writes_much" else rng.randint(1, 300),
+        gpus=rng.choice((0, 0, 1, 1, 2)),
+        priority=rng.randint(1, 10),
+        max_retries=2 if behaviour == "fails_first" else rng.choice((0, 1, 2, 3)),
+        key=f"chaos-{number}-{rng.randrange(1 << 32):08x}",
+        impatience_s=rng.choice((10.0, 10.0, 10.0, rng.uniform(0.005, 0.1))),
+    )
+
+
+def _kills(rng: random.Random, scale: Scale) -> list[Kill]:
+    """Every second or two, sometimes several at once, and one agent that stays away for longer than its lease."""
+    absence = Kill(
+        at=rng.uniform(0.1, 0.3) * scale.seconds,
+        target=rng.choice(AGENTS),
+        reach="leader",
+        down_s=scale.lease_s + rng.uniform(3.5, 5.0),
+        pick=0.0,
+    )
+    kills = [absence]
+    targets = _endless_targets(rng)
+    at = 1.0
+    while at < scale.seconds:
+        together = rng.choice((1, 1, 1, 1, 2, 3))
+        kills += [_kill(rng, at + rng.uniform(0, 0.05), next(targets)) for _ in range(together)]
+        at += rng.uniform(0.7, 2.7)
+    return sorted(kills, key=lambda kill: kill.at)
+
+
+def _endless_targets(rng: random.Random) -> Iterator[Target]:
+    """Each part once in random order, so that even a short run kills all of them; then by weight."""
+    every: list[Target] = ["server", "worker", rng.choice(AGENTS), "postgres", "valkey"]
+    rng.shuffle(every)
+    yield from every
+    while True:
+        yield _one_of(rng, _TARGETS)
+
+
+def _kill(rng: random.Random, at: float, target: Target) -> Kill:
+    return Kill(
+        at=at,
+        target=target,
+        reach=rng.choice(_REACHES.get(target, ("leader",))),
+        down_s=rng.choice((0.0, rng.uniform(0.05, 0.5), rng.uniform(0.5, 2.0))),
+        pick=rng.random(),
+    )
+
+
+def _one_of(rng: random.Random, weights: Mapping[T, int]) -> T:
+    return rng.choices(list(weights), weights=list(weights.values()))[0]

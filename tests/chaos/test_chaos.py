@@ -1,0 +1,115 @@
+"""Everything is killed, again and again, while customers work: nothing is lost, and nothing runs twice at once.
+
+``make test`` runs the short form, ``make chaos`` the long one. ``REMOTEGPU_CHAOS_SEED`` repeats a run's plan,
+``REMOTEGPU_CHAOS_SECONDS`` changes how long things are killed. The logs of a failed run are kept under ``build/chaos``.
+"""
+
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chaos import checks, outcome, plans, site
+from chaos.outcome import TaskRow
+from chaos.plans import Run
+from chaos.site import Platform
+from chaos.submitting import Submissions
+from server_client import http_session
+
+KEPT = Path(__file__).parents[2] / "build" / "chaos"
+LOOK_AGAIN_S = 0.5
+
+
+@pytest.fixture
+def directory(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """Durable for as long as the test lasts, on a path that PostgreSQL's own account may pass."""
+    place = Path(tempfile.mkdtemp(prefix="remotegpu-chaos-")).resolve()
+    place.chmod(0o711)
+    failures = request.session.testsfailed
+    yield place
+    if request.session.testsfailed > failures:
+        kept = KEPT / place.name
+        for part in ("logs", "witness"):
+            shutil.copytree(place / part, kept / part, dirs_exist_ok=True)
+        sys.stdout.write(f"chaos: logs are in {kept}\n")
+    shutil.rmtree(place, ignore_errors=True)
+
+
+async def test_nothing_is_lost_and_nothing_runs_twice_while_everything_is_killed(directory: Path) -> None:
+    run = plans.from_environment(os.environ)
+    say(f"seed {run.seed}: {len(run.tasks)} tasks, {len(run.kills)} kills in {run.scale.seconds:g} s")
+    async with http_session() as http, site.running(directory, run.scale, http) as platform:
+        told = Submissions(platform)
+        submitting = asyncio.create_task(told.all(run))
+        await unleash(run, platform)
+        say(f"all up again; {len(told.acknowledged)} of {len(run.tasks)} submissions acknowledged")
+        found = await settled(run, platform, submitting)
+        problems = await everything_wrong(found, platform, told)
+        summary(found, platform, told)
+    assert not problems, report(run, platform, problems)
+
+
+async def unleash(run: Run, platform: Platform) -> None:
+    """All kills at their times, then everything up again."""
+    began = time.monotonic()
+    for kill in run.kills:
+        await asyncio.sleep(kill.at - (time.monotonic() - began))
+        platform.keeper.kill(kill)
+    await asyncio.sleep(run.scale.seconds - (time.monotonic() - began))
+    await platform.keeper.until_ready(list(platform.keeper.kept))
+
+
+async def settled(run: Run, platform: Platform, submitting: "asyncio.Task[None]") -> list[TaskRow]:
+    """The tasks once all are final, or as they are when that takes too long."""
+    deadline = time.monotonic() + run.scale.settle_s
+    began = time.monotonic()
+    async with asyncio.timeout(run.scale.settle_s):
+        await submitting
+    while True:
+        found = await asyncio.to_thread(checks.rows, platform)
+        if all(task.state in outcome.FINAL for task in found) or time.monotonic() > deadline:
+            say(f"settled {time.monotonic() - began:.1f} s later")
+            return found
+        await asyncio.sleep(LOOK_AGAIN_S)
+
+
+async def everything_wrong(found: list[TaskRow], platform: Platform, told: Submissions) -> list[str]:
+    killed = frozenset(platform.keeper.killed_attempts)
+    return [
+        *told.defects,
+        *platform.keeper.unexpected,
+        *checks.submissions(found, told),
+        *checks.outcomes(found, told, killed),
+        *checks.testimonies(found, platform),
+        *await checks.growth(platform),
+        *await checks.outputs(found, told, platform),
+        *await checks.machines(platform),
+        *await checks.audit(found, platform),
+        *checks.logs(platform),
+    ]
+
+
+def summary(found: list[TaskRow], platform: Platform, told: Submissions) -> None:
+    starts = {name: kept.starts for name, kept in platform.keeper.kept.items()}
+    attempts = Counter(attempt.state for task in found for attempt in task.attempts)
+    say(f"started {starts}; {told.repeats} requests were repeated")
+    say(f"tasks {dict(Counter(task.state for task in found))}; attempts {dict(attempts)}")
+
+
+def report(run: Run, platform: Platform, problems: list[str]) -> str:
+    story = "\n".join(platform.keeper.story)
+    wrong = "\n".join(f"- {problem}" for problem in problems)
+    again = f"REMOTEGPU_CHAOS_SEED={run.seed} REMOTEGPU_CHAOS_SECONDS={run.scale.seconds:g}"
+    return f"{len(problems)} problems (repeat with {again}):\n{wrong}\nWhat was killed:\n{story}"
+
+
+def say(text: str) -> None:
+    sys.stdout.write(f"chaos: {text}\n")
+    sys.stdout.flush()
