@@ -43,7 +43,7 @@ class TaskRow:
 
 
 def problems(task: TaskRow, plan: TaskPlan, *, stopped: bool, killed: frozenset[str]) -> list[str]:
-    """What cannot be explained. ``stopped``: its stop was acknowledged. ``killed``: attempts whose host was killed."""
+    """What cannot be explained. ``stopped``: it was asked to stop. ``killed``: attempts whose host was killed."""
     found = [
         f"attempt {attempt.number} is {attempt.state} ({attempt.exit_code}, {attempt.reason!r})"
         for attempt in task.attempts

@@ -20,7 +20,7 @@ AWAY = frozenset({502, 503, 504})
 
 @dataclass
 class Submissions:
-    """``acknowledged``: the id that the server gave for each plan. ``stopped``: ids whose stop it agreed to."""
+    """``acknowledged``: the id that the server gave for each plan. ``stopped``: ids it was asked to stop."""
 
     platform: Platform
     began: float = field(default_factory=time.monotonic)
@@ -41,8 +41,10 @@ class Submissions:
         self.acknowledged[task_id] = plan
         if plan.behaviour == "is_stopped":
             await asyncio.sleep(plan.seconds * 2)
-            if await self._insist("POST", f"/tasks/{task_id}/stop", plan, None) is not None:
-                self.stopped.add(task_id)
+            self.stopped.add(
+                task_id
+            )  # before it is asked: the answer may be lost, and the task end meanwhile
+            await self._insist("POST", f"/tasks/{task_id}/stop", plan, None)
 
     def _body(self, plan: TaskPlan) -> dict[str, Any]:
         return {

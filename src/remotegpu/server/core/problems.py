@@ -143,6 +143,8 @@ def translate(error: Exception, request: AnyRequest | None = None) -> RemoteGPUE
 
 
 def log_unexpected(error: Exception, answer: RemoteGPUError) -> None:
-    """Errors nobody planned for, with their traceback."""
-    if answer.status >= 500:
+    """Errors nobody planned for, with their traceback. What is merely away is said in one line for each request."""
+    if isinstance(answer, UnavailableError):
+        log.warning("request not served", code=answer.code, error=str(error)[:300])
+    elif answer.status >= 500:
         log.error("request failed", code=answer.code, error=str(error)[:1000], exc_info=error)
