@@ -5,6 +5,7 @@ import uuid
 from typing import Annotated, Literal
 
 from litestar import Request, Router, post, websocket
+from litestar.handlers.base import BaseRouteHandler
 from litestar.params import Parameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -17,7 +18,7 @@ from remotegpu.server.agents import attempts
 from remotegpu.server.agents.authentication import Node, Nodes, check_version
 from remotegpu.server.agents.sync import Sync
 from remotegpu.server.core.errors import FieldProblem, InvalidError, RemoteGPUError
-from remotegpu.server.core.guards import AGENT
+from remotegpu.server.core.guards import AGENT, Connection
 from remotegpu.server.core.services import Services
 from remotegpu.server.domains.access import streams
 from remotegpu.server.domains.machines import tokens
@@ -27,10 +28,20 @@ AgentRequest = Request[None, None, object]  # pyright: ignore[reportInvalidTypeA
 MACHINE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 
 
+async def let_in(connection: Connection, _handler: BaseRouteHandler) -> None:
+    """Guard: finds the machine behind the node token before a body is read. A dependency would come after it."""
+    nodes: Nodes = connection.app.state["nodes"]
+    connection.scope["user"] = await nodes.authenticate(connection.headers.get("authorization"))
+
+
+NODE = [AGENT, let_in]
+
+
 async def provide_node(request: AgentRequest) -> Node:
-    """Litestar dependency ``node``: the machine behind the node token."""
-    nodes: Nodes = request.app.state["nodes"]
-    return await nodes.authenticate(request.headers.get("authorization"))
+    """Litestar dependency ``node``: the machine that :func:`let_in` found."""
+    node = request.scope["user"]
+    assert isinstance(node, Node)
+    return node
 
 
 @post("/agent/enroll", guards=[AGENT], status_code=201)
@@ -42,14 +53,14 @@ async def enrol(tx: AsyncSession, data: EnrolRequest) -> EnrolResponse:
     return EnrolResponse(machine_id=str(machine.id), agent_token=token)
 
 
-@post("/agent/token", guards=[AGENT], status_code=200)
+@post("/agent/token", guards=NODE, status_code=200)
 async def rotate_token(tx: AsyncSession, node: Node) -> TokenRotation:
     """A new node token; the one used for this call stays valid for an hour."""
     token, overlap = await tokens.rotate_node_token(tx, node.machine_id)
     return TokenRotation(agent_token=token, overlap_s=overlap)
 
 
-@post("/agent/sync", guards=[AGENT], status_code=200)
+@post("/agent/sync", guards=NODE, status_code=200)
 async def sync(request: AgentRequest, node: Node, data: SyncRequest) -> SyncResponse:
     """Report what is, get what should be: at once when it changed, else within about 25 s."""
     poll: Sync = request.app.state["sync"]
@@ -58,7 +69,7 @@ async def sync(request: AgentRequest, node: Node, data: SyncRequest) -> SyncResp
 
 @post(
     "/agent/attempts/{attempt_id:uuid}/log",
-    guards=[AGENT],
+    guards=NODE,
     status_code=200,
     request_max_body_size=LOG_CHUNK_BYTES,
 )
@@ -75,7 +86,7 @@ async def push_log(
     return await logs.push(services, node.machine_id, attempt_id, offset, body, final=final == "1")
 
 
-@post("/agent/attempts/{attempt_id:uuid}/artifacts", guards=[AGENT], status_code=200)
+@post("/agent/attempts/{attempt_id:uuid}/artifacts", guards=NODE, status_code=200)
 async def offer_artifacts(
     services: Services, node: Node, attempt_id: uuid.UUID, data: ArtifactOffer
 ) -> ArtifactUpload:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import secrets
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 
 import msgspec
 import structlog
@@ -80,8 +80,9 @@ class Hub:
             if not listeners:
                 self._by_key.pop((topic, key), None)
 
-    async def messages(self) -> AsyncGenerator[Message | None]:
-        """Every message from now on; None when this listener was too slow, missed some and must start over."""
+    @contextlib.contextmanager
+    def messages(self):
+        """A queue of every message from now on. None in it: this listener was too slow and must start over."""
         queue: asyncio.Queue[Message | None] = asyncio.Queue(maxsize=QUEUE_LIMIT)
 
         def enqueue(message: Message) -> None:
@@ -94,8 +95,7 @@ class Hub:
 
         self._all.add(enqueue)
         try:
-            while True:
-                yield await queue.get()
+            yield queue
         finally:
             self._all.discard(enqueue)
 

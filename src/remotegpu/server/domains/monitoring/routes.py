@@ -36,28 +36,21 @@ async def events(services: Services, caller: Caller) -> ServerSentEvent:
 
 
 async def _changes(services: Services, caller: Caller) -> AsyncIterator[ServerSentEventMessage]:
-    yield ServerSentEventMessage(comment="connected")
-    messages = services.hub.messages()
-    pending: asyncio.Task[Message | None] | None = None
-    try:
+    with services.hub.messages() as messages:  # first: nothing is missed between "connected" and listening
+        yield ServerSentEventMessage(comment="connected", data=None)
         while True:
-            pending = pending or asyncio.ensure_future(anext(messages))
-            done, _ = await asyncio.wait({pending}, timeout=KEEP_ALIVE_SECONDS)
-            if not done:
+            try:
+                message = await asyncio.wait_for(messages.get(), KEEP_ALIVE_SECONDS)
+            except TimeoutError:
                 if not await auth.is_usable(services.sessions, caller.user_id):
                     return
-                yield ServerSentEventMessage(comment="still here")
+                yield ServerSentEventMessage(comment="still here", data=None)
                 continue
-            message, pending = pending.result(), None
             if message is None or not await _may_go_on(services, caller, message):
                 return
             if is_visible(message, caller):
                 body = msgspec.json.encode(Change(topic=message.topic, id=message.key)).decode()
                 yield ServerSentEventMessage(event="change", data=body)
-    finally:
-        if pending is not None:
-            pending.cancel()
-        await messages.aclose()
 
 
 async def _may_go_on(services: Services, caller: Caller, message: Message) -> bool:
