@@ -187,5 +187,6 @@ describe('the name of a key', () => {
   it('is its comment', () => {
     expect(commentOf('ssh-ed25519 AAAA ada at home')).toBe('ada at home')
     expect(commentOf('ssh-ed25519 AAAA')).toBe('')
+    expect(commentOf('-----BEGIN OPENSSH PRIVATE KEY-----')).toBe('')
   })
 })

@@ -125,8 +125,8 @@ describe('a terminal connection', () => {
     }
     expect(sockets).toHaveLength(9)
     expect(waits[0]).toBeLessThanOrEqual(500)
-    expect(waits[7]).toBeGreaterThanOrEqual(7_500)
-    expect(Math.max(...waits)).toBeLessThanOrEqual(15_000)
+    expect(waits[7]).toBeGreaterThanOrEqual(2_500)
+    expect(Math.max(...waits)).toBeLessThanOrEqual(5_000)
     await settle()
     socket().says({ type: 'ready' })
     socket().drops(1006)

@@ -1021,13 +1021,16 @@ export interface components {
         };
         /** CustomerChange */
         CustomerChange: {
+            /** @description 1 to 100 characters of any script, without control characters or changes of direction */
             name?: string | null;
             /** @enum {null|string} */
             status?: "active" | "suspended" | null;
         };
         /** CustomerCreate */
         CustomerCreate: {
+            /** @description 2 to 24 lower-case letters, digits and dashes, beginning with a letter */
             company_code: string;
+            /** @description 1 to 100 characters of any script, without control characters or changes of direction */
             name: string;
         };
         /** CustomerView */
@@ -1172,6 +1175,7 @@ export interface components {
             expires_in_hours: number;
             /** @default 1 */
             max_uses: number;
+            /** @description 1 to 100 characters of any script, without control characters or changes of direction */
             name: string;
         };
         /** JoinTokenCreated */
@@ -1292,11 +1296,14 @@ export interface components {
         /** MemberChange */
         MemberChange: {
             disabled?: boolean | null;
+            /** @description 1 to 100 characters of any script, without control characters or changes of direction */
             display_name?: string | null;
         };
         /** MemberCreate */
         MemberCreate: {
+            /** @description 1 to 100 characters of any script, without control characters or changes of direction */
             display_name: string;
+            /** @description an e-mail address such as li.wei@example.com */
             email: string;
             /** @enum {string} */
             role: "customer_owner" | "customer_member";
@@ -1465,6 +1472,7 @@ export interface components {
         };
         /** SshKeyCreate */
         SshKeyCreate: {
+            /** @description 1 to 100 characters of any script, without control characters or changes of direction */
             name: string;
             public_key: string;
         };
@@ -1539,6 +1547,7 @@ export interface components {
             machine_id: string;
             /** @default 0 */
             max_retries: number;
+            /** @description 1 to 100 characters of any script, without control characters or changes of direction */
             name: string;
             /** @default 5 */
             priority: number;
@@ -1626,6 +1635,7 @@ export interface components {
         TokenCreate: {
             /** @default 90 */
             expires_in_days: number;
+            /** @description 1 to 100 characters of any script, without control characters or changes of direction */
             name: string;
         };
         /** TokenCreated */

@@ -110,3 +110,7 @@ export function formatDateTime(time: string | null | undefined, withSeconds = fa
 export function shortId(id: string): string {
   return id.slice(0, 8)
 }
+
+export function isUuid(id: string): boolean {
+  return /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)
+}

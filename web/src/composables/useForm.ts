@@ -3,7 +3,7 @@
 import { computed, reactive, ref, watch } from 'vue'
 import { useI18n } from 'vue-i18n'
 
-import type { ApiProblem } from '@/api/problem'
+import type { ApiProblem, FieldProblem } from '@/api/problem'
 
 import { failuresOf, type FieldRules } from './validation'
 
@@ -37,16 +37,20 @@ export function useForm<Fields extends object>(initial: Fields, rules: FieldRule
     return Object.keys(failures.value).length === 0
   }
 
-  /** Puts the server's words at the fields they belong to; answers whether all found a place. */
-  function adopt(problem: ApiProblem | null): boolean {
+  /**
+   * Puts the server's words at the fields they belong to; answers whether all found a place. `say` words one of
+   * them where the page knows better than "Expected: …".
+   */
+  function adopt(problem: ApiProblem | null, say: (error: FieldProblem) => string = sentence): boolean {
     const placed = (problem?.errors ?? []).filter(({ field }) => field in fields)
-    refused.value = Object.fromEntries(
-      placed.map((error) => [error.field, sentence(error.expected, error.found)]),
-    )
-    return problem !== null && problem.errors.length > 0 && placed.length === problem.errors.length
+    const words: Record<string, string> = {}
+    for (const error of placed)
+      words[error.field] = [words[error.field], say(error)].filter(Boolean).join(' ')
+    refused.value = words
+    return placed.length > 0 && placed.length === problem?.errors.length
   }
 
-  function sentence(expected?: string | null, found?: string | null): string {
+  function sentence({ expected, found }: FieldProblem): string {
     return expected ? t('form.expected', { expected }) : (found ?? t('form.refused'))
   }
 

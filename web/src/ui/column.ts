@@ -6,4 +6,6 @@ export interface Column {
   sort?: string
   align?: 'end'
   width?: string
+  /** Left out on narrow screens. */
+  wide?: boolean
 }

@@ -8,7 +8,7 @@ export type LiveStatus = 'connecting' | 'live' | 'reconnecting' | 'paused'
 
 /** The server sends a comment every 15 s; after three missing ones the connection is dead, whatever TCP thinks. */
 const SILENCE_MS = 45_000
-const BACKOFF = { firstMs: 1_000, longestMs: 20_000 }
+const BACKOFF = { firstMs: 1_000, longestMs: 10_000 }
 
 interface Options {
   onEvent: (event: ServerEvent) => void

@@ -1,4 +1,5 @@
 /** The comment of an OpenSSH public key line: what follows type and key. */
 export function commentOf(publicKey: string): string {
-  return publicKey.trim().split(/\s+/).slice(2).join(' ').slice(0, 100)
+  const [type = '', , ...comment] = publicKey.trim().split(/\s+/)
+  return /^(?:ssh-|ecdsa-|sk-)/.test(type) ? comment.join(' ').slice(0, 100) : ''
 }

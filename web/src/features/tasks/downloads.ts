@@ -5,11 +5,8 @@ import { authorizedFetch } from '@/api/http'
 import type { Artifact, Task } from '@/api/model'
 import { problemOf } from '@/api/problem'
 
-function save(href: string, name: string): void {
-  const link = document.createElement('a')
-  link.href = href
-  link.download = name
-  link.rel = 'noopener'
+function follow(href: string, how: { download: string } | { target: '_blank' }): void {
+  const link = Object.assign(document.createElement('a'), { href, rel: 'noopener', ...how })
   link.click()
 }
 
@@ -20,14 +17,17 @@ export async function downloadLog(task: Task, attempt: number | null): Promise<v
   const response = await authorizedFetch(new Request(url))
   if (!response.ok) throw await problemOf(response)
   const object = URL.createObjectURL(await response.blob())
-  save(object, `${task.name.replace(/[^\p{L}\p{N}._-]+/gu, '_')}.log`)
+  follow(object, { download: `${task.name.replace(/[^\p{L}\p{N}._-]+/gu, '_')}.log` })
   setTimeout(() => URL.revokeObjectURL(object), 60_000) // the browser may still be reading
 }
 
-/** Straight from the object store: the link is signed and lasts ten minutes. */
+/**
+ * Straight from the object store: the link is signed and lasts ten minutes. In another tab, since browsers ignore
+ * `download` for another origin, and what they can show would take the place of the console.
+ */
 export async function downloadArtifact(artifact: Artifact): Promise<void> {
-  const { url, path } = await data(
+  const { url } = await data(
     api.GET('/api/v1/artifacts/{artifact_id}/download', { params: { path: { artifact_id: artifact.id } } }),
   )
-  save(url, path.split('/').at(-1) ?? path)
+  follow(url, { target: '_blank' })
 }

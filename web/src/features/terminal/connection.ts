@@ -46,7 +46,8 @@ interface Options {
   now?: () => number
 }
 
-const BACKOFF = { firstMs: 500, longestMs: 15_000 }
+/** Short, because somebody is sitting in front of it. */
+const BACKOFF = { firstMs: 500, longestMs: 5_000 }
 /** Refusals that another try will not change. */
 const FINAL_STATUS = [400, 401, 403, 404, 409, 410, 422]
 

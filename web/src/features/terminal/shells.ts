@@ -1,11 +1,11 @@
 /** The ids of the shells this browser tab has open on a machine, so that a reload attaches to the same ones. */
 
+import { isUuid } from '@/composables/format'
 import { randomId } from '@/composables/randomId'
 
 type Store = Pick<Storage, 'getItem' | 'setItem'>
 
 const MAX_SHELLS = 8
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 function keyOf(machineId: string): string {
   return `rg.shells.${machineId}`
@@ -15,7 +15,7 @@ export function loadShells(store: Store, machineId: string, newId: () => string 
   try {
     const value: unknown = JSON.parse(store.getItem(keyOf(machineId)) ?? '[]')
     const ids = Array.isArray(value)
-      ? value.filter((id): id is string => typeof id === 'string' && UUID.test(id))
+      ? value.filter((id): id is string => typeof id === 'string' && isUuid(id))
       : []
     return ids.length ? ids.slice(0, MAX_SHELLS) : [newId()]
   } catch {

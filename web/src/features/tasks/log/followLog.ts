@@ -22,7 +22,8 @@ interface Options {
   taskId: string
   /** Only this attempt; absent: the latest, and those that follow it. */
   attempt: number | null
-  onText: (text: string) => void
+  /** `received`: bytes of the log so far. */
+  onText: (text: string, received: number) => void
   /** The log starts again at byte 0: the task is tried another time. */
   onRestart: () => void
   onStatus: (status: LogStatus) => void
@@ -104,7 +105,7 @@ export class LogFollower {
   private takeChunk(chunk: LogChunk): void {
     if (chunk.offset < this.offset) this.options.onRestart()
     this.offset = chunk.next_offset
-    this.options.onText(chunk.text)
+    this.options.onText(chunk.text, this.offset)
   }
 }
 

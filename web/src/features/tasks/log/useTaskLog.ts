@@ -6,6 +6,7 @@ import { LogBuffer } from './logBuffer'
 /** The live log as a buffer that triggers at most once per frame, however fast the task writes. */
 export function useTaskLog(taskId: () => string, attempt: () => number | null) {
   const buffer = shallowRef(new LogBuffer())
+  const received = ref(0)
   const status = ref<LogStatus>({ kind: 'connecting' })
   let follower: LogFollower | null = null
   let frame = 0
@@ -18,6 +19,7 @@ export function useTaskLog(taskId: () => string, attempt: () => number | null) {
   }
 
   function restart(): void {
+    received.value = 0
     buffer.value.clear()
     scheduleRender()
   }
@@ -30,7 +32,8 @@ export function useTaskLog(taskId: () => string, attempt: () => number | null) {
       follower = new LogFollower({
         taskId: id,
         attempt: number,
-        onText: (text) => {
+        onText: (text, bytes) => {
+          received.value = bytes
           buffer.value.append(text)
           scheduleRender()
         },
@@ -47,5 +50,5 @@ export function useTaskLog(taskId: () => string, attempt: () => number | null) {
     cancelAnimationFrame(frame)
   })
 
-  return { buffer, status }
+  return { buffer, received, status }
 }
