@@ -51,13 +51,28 @@ class PlatformState:
         return proc.is_alive(self.supervisor)
 
 
+_SIZE = 16 * 1024
+"""Every snapshot is padded to this many bytes, so that one can be written over another without a free block."""
+
+
 def write(path: Path, state: PlatformState) -> None:
-    """Replace the snapshot. On a full disk the old one stays, so readers compare pids before believing it."""
+    """Replace the snapshot; on a full disk, where there is no room for a new file, write over the old one."""
+    text = files.to_json(asdict(state)).ljust(_SIZE)
     try:
-        files.write_private(path, files.to_json(asdict(state)))
+        files.write_private(path, text)
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
+        _overwrite(path, text.encode())
+
+
+def _overwrite(path: Path, content: bytes) -> None:
+    """One write into blocks the file has already. A reader in the middle of it sees no valid JSON and asks again."""
+    try:
+        with path.open("r+b", buffering=0) as stream:
+            stream.write(content)
+    except OSError:
+        return  # nothing can be written at all: readers compare pids before they believe the old snapshot
 
 
 def read(path: Path) -> PlatformState | None:

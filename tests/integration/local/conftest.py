@@ -16,7 +16,7 @@ import pytest
 import redis
 from obstore.store import S3Store
 
-from remotegpu.local import ports, proc, roles
+from remotegpu.local import ports, proc, processes, roles
 from remotegpu.local.layout import Layout
 from remotegpu.local.plan import SERVICE_MARK, Options, server_environment
 from remotegpu.local.platform import Platform
@@ -99,6 +99,18 @@ class Running:
         assert self.process
         self.process.kill()
         self.process.communicate()
+
+    def kill_everything(self) -> None:
+        """SIGKILL for the supervisor and all below it, at once."""
+        state = self.platform.state()
+        assert state
+        living = [proc.identity(pid) for pid in (state.supervisor.pid, *self.leftovers())]
+        targets = [identity for identity in living if identity]
+        for identity in targets:
+            processes.send(identity, signal.SIGKILL)
+        if self.process:
+            self.process.communicate()
+        assert proc.wait_gone(targets, 10) == []
 
     def leftovers(self) -> list[int]:
         """Living processes that carry this directory's mark or work in its cluster."""

@@ -57,10 +57,7 @@ def test_everything_killed_at_once_comes_back(running: Running) -> None:
     running.up()
     _write(running, "before")
     time.sleep(1.2)
-    assert running.process
-    for pid in [running.process.pid, *running.leftovers()]:
-        os.kill(pid, signal.SIGKILL)
-    running.process.communicate()
+    running.kill_everything()
     running.up()
     _assert_kept(running, "before")
 
@@ -81,10 +78,7 @@ def test_a_lock_file_with_a_reused_pid_does_not_keep_postgres_down(running: Runn
     running.up()
     _write(running, "before")
     time.sleep(1.2)
-    assert running.process
-    for pid in [running.process.pid, *running.leftovers()]:
-        os.kill(pid, signal.SIGKILL)
-    running.process.communicate()
+    running.kill_everything()
     stranger = subprocess.Popen(["sleep", "60"])
     try:
         lock_file = running.layout.postgres / "postmaster.pid"
@@ -136,7 +130,7 @@ def test_down_leaves_nothing_running_and_data_in_place(running: Running) -> None
     _assert_kept(running, "before")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_the_foreground_process_stops_in_order_on_a_signal(running: Running, number: signal.Signals) -> None:
     running.up()
     assert running.process
