@@ -11,6 +11,8 @@ ENDINGS: dict[Behaviour, frozenset[tuple[str, int | None]]] = {
     "succeeds": frozenset({("succeeded", 0)}),
     "leaves_processes": frozenset({("succeeded", 0)}),
     "writes_much": frozenset({("succeeded", 0)}),
+    "outlasts_leases": frozenset({("succeeded", 0)}),
+    "ignores_signals": frozenset({("succeeded", 0)}),
     "fails": frozenset({("failed", witness.FAILURE)}),
     "fails_first": frozenset({("succeeded", 0), ("failed", witness.FAILURE)}),
     "is_stopped": frozenset(),

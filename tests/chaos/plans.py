@@ -14,8 +14,18 @@ T = TypeVar("T")
 GPUS_PER_MACHINE = 2
 
 Behaviour = Literal[
-    "succeeds", "fails", "fails_first", "leaves_processes", "writes_much", "is_stopped", "runs_too_long"
+    "succeeds",
+    "fails",
+    "fails_first",
+    "leaves_processes",
+    "writes_much",
+    "is_stopped",
+    "runs_too_long",
+    "outlasts_leases",
+    "ignores_signals",
 ]
+"""The last two run for longer than a lease, and the very last one cannot be asked to end: when their agent comes back
+after it was given up, they still run, and their task may have been given out again."""
 Target = Literal["server", "worker", "agent-1", "agent-2", "agent-3", "postgres", "valkey", "s3", "attempt"]
 AGENTS: tuple[Target, ...] = ("agent-1", "agent-2", "agent-3")
 Reach = Literal["leader", "one_child", "everything"]
@@ -30,7 +40,10 @@ _BEHAVIOURS: Mapping[Behaviour, int] = {
     "writes_much": 3,
     "is_stopped": 1,
     "runs_too_long": 1,
+    "outlasts_leases": 2,
+    "ignores_signals": 1,
 }
+_LONG_LIVED: frozenset[Behaviour] = frozenset({"outlasts_leases", "ignores_signals"})
 _TARGETS: Mapping[Target, int] = {
     "server": 5,
     "worker": 3,
@@ -58,6 +71,9 @@ class Scale:
     lease_s: int
     settle_s: float
 
+
+CALM_S = 2.0
+"""Before the first kill, so that there is something to interrupt."""
 
 SHORT = Scale(seconds=20, tasks=40, lease_s=9, settle_s=120)
 LONG = Scale(seconds=120, tasks=200, lease_s=12, settle_s=240)
@@ -142,7 +158,7 @@ def task_plan(rng: random.Random, number: int, scale: Scale) -> TaskPlan:
         machine=rng.randrange(len(AGENTS)),
         behaviour=behaviour,
         kind=rng.choice(("shell", "shell", "python")),
-        seconds=rng.uniform(0.2, 2.0),
+        seconds=rng.uniform(1.2, 1.5) * scale.lease_s if behaviour in _LONG_LIVED else rng.uniform(0.2, 2.0),
         lines=rng.randint(9_000, 22_000) if behaviour == "writes_much" else rng.randint(1, 300),
         gpus=rng.choice((0, 0, 1, 1, 2)),
         priority=rng.randint(1, 10),
@@ -155,7 +171,7 @@ def task_plan(rng: random.Random, number: int, scale: Scale) -> TaskPlan:
 def _kills(rng: random.Random, scale: Scale) -> list[Kill]:
     """Every second or two, sometimes several at once, and one agent that stays away for longer than its lease."""
     absence = Kill(
-        at=rng.uniform(0.1, 0.3) * scale.seconds,
+        at=rng.uniform(CALM_S, 0.4 * scale.seconds),
         target=rng.choice(AGENTS),
         reach="leader",
         down_s=scale.lease_s + rng.uniform(3.5, 5.0),
@@ -163,11 +179,11 @@ def _kills(rng: random.Random, scale: Scale) -> list[Kill]:
     )
     kills = [absence]
     targets = _endless_targets(rng)
-    at = 1.0
+    at = CALM_S
     while at < scale.seconds:
         together = rng.choice((1, 1, 1, 1, 2, 3))
         kills += [_kill(rng, at + rng.uniform(0, 0.05), next(targets)) for _ in range(together)]
-        at += rng.uniform(0.7, 2.7)
+        at += rng.uniform(1.0, 3.0)
     return sorted(kills, key=lambda kill: kill.at)
 
 

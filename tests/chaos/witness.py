@@ -32,6 +32,7 @@ for gpu in ${{CUDA_VISIBLE_DEVICES//,/ }}; do
   flock -n $descriptor || testify gpu_overlap
   descriptor=$((descriptor + 1))
 done
+{ignores}
 testify start
 echo "first $REMOTEGPU_ATTEMPT_ID"
 {leaves}
@@ -46,7 +47,7 @@ exit $code
 """
 
 _PYTHON = """
-import fcntl, os, subprocess, sys, time
+import fcntl, os, signal, subprocess, sys, time
 place, task, attempt = os.environ[{mark!r}], os.environ["REMOTEGPU_TASK_ID"], os.environ["REMOTEGPU_ATTEMPT_ID"]
 
 def testify(word):
@@ -65,6 +66,7 @@ def hold(name, word):
 
 held = [hold("task-" + task, "overlap")]
 held += [hold("gpu-{machine}-" + gpu, "gpu_overlap") for gpu in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if gpu]
+{ignores}
 testify("start")
 print("first", attempt)
 {leaves}
@@ -83,6 +85,7 @@ _LEAVES = {
     "shell": "setsid sleep 600 >/dev/null 2>&1 & ( sleep 600 & )",
     "python": "subprocess.Popen(['sleep', '600'], start_new_session=True, close_fds=False)",
 }
+_IGNORES = {"shell": "trap '' TERM", "python": "signal.signal(signal.SIGTERM, signal.SIG_IGN)"}
 _CODES = {
     "shell": {
         "fails": str(FAILURE),
@@ -104,6 +107,7 @@ def command(plan: TaskPlan) -> str:
         machine=plan.machine,
         half=f"{(LONG_S if long_lived else plan.seconds) / 2:.3f}",
         lines=plan.lines,
+        ignores=_IGNORES[plan.kind] if plan.behaviour == "ignores_signals" else "",
         leaves=_LEAVES[plan.kind] if plan.behaviour == "leaves_processes" else "",
         code=_CODES[plan.kind].get(plan.behaviour, "0"),
     )
