@@ -19,6 +19,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/agent-protocol.md": protocol.page,
     "docs/reference/api.md": api.page,
     "web/openapi.json": api.document,
+    "web/src/api/schema.d.ts": api.client_types,
 }
 
 

@@ -1,13 +1,18 @@
-"""``docs/reference/api.md`` and the console's ``web/openapi.json``, both from the server's own OpenAPI document."""
+"""``docs/reference/api.md`` and the console's description of the API, all from the server's own OpenAPI document."""
 
 from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any  # Any: an OpenAPI document is free-form JSON
+
+import console
 
 from reference.marks import cell, header
 
@@ -27,6 +32,21 @@ def document() -> str:
     """What `remotegpu server openapi` prints: indented and sorted, so that a change is a small difference."""
     command = [sys.executable, "-m", "remotegpu.cli.main", "server", "openapi"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def client_types() -> str:
+    """TypeScript types of the console's client, from the same document."""
+    console.install_packages()
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder, "openapi.json"), Path(folder, "schema.d.ts")
+        source.write_text(document(), encoding="utf-8")
+        tool = console.WEB / "node_modules/.bin/openapi-typescript"
+        path = f"{console.node_folder()}{os.pathsep}{os.environ.get('PATH', '')}"
+        command = [str(tool), str(source), "--output", str(target), "--root-types", "false"]
+        subprocess.run(
+            command, cwd=console.WEB, env={**os.environ, "PATH": path}, capture_output=True, check=True
+        )
+        return target.read_text(encoding="utf-8")
 
 
 def page() -> str:
