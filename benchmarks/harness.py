@@ -81,6 +81,7 @@ class Site:
 
     directory: Path
     env: dict[str, str]
+    services: Services
     programs: list[Program] = field(default_factory=list)
 
     def start(self, *arguments: str, env: dict[str, str] | None = None, port: int | None = None) -> Program:
@@ -147,7 +148,7 @@ def site() -> Iterator[Site]:
     directory.chmod(0o755)  # as root, PostgreSQL runs as another account
     services = Services(directory / "services", Tuning(durable=True, max_connections=200))
     services.start()
-    running = Site(directory, services.environment())
+    running = Site(directory, services.environment(), services)
     try:
         running.remotegpu("server", "migrate")
         yield running
