@@ -23,6 +23,10 @@ def documented() -> dict[str, dict[str, set[str]]]:
     return tables
 
 
+def pages() -> list[Path]:
+    return [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+
+
 @pytest.fixture(scope="module")
 def graph() -> grimp.ImportGraph:
     return grimp.build_graph("remotegpu", cache_dir=None)
@@ -82,7 +86,8 @@ def test_allowed_imports_have_no_circle(parent: str) -> None:
         remaining = {name: allowed for name, allowed in remaining.items() if name not in free}
 
 
-def test_pages_that_the_page_links_to_exist() -> None:
-    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    missing = [link for link in re.findall(r"\]\((docs/[^)#]+)", page) if not (ROOT / link).exists()]
-    assert missing == []
+@pytest.mark.parametrize("page", sorted(path.relative_to(ROOT).as_posix() for path in pages()))
+def test_every_file_that_a_page_links_to_exists(page: str) -> None:
+    path = ROOT / page
+    links = re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []
