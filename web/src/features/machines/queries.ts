@@ -18,7 +18,8 @@ export function useMachine(id: () => string, watching = false) {
   return useQuery({
     queryKey: computed(() => ['machines', 'one', id()]),
     queryFn: () => data(api.GET('/api/v1/machines/{machine_id}', { params: { path: { machine_id: id() } } })),
-    ...(watching ? { refetchInterval: 2_000 } : {}), // only while the tab is in front, TanStack's default
+    // Only while the tab is in front (TanStack's default), and not of a machine that is no longer ours to see.
+    refetchInterval: (query) => (watching && query.state.status !== 'error' ? 2_000 : false),
   })
 }
 
