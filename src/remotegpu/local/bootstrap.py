@@ -107,7 +107,8 @@ def _first_password(path: Path) -> str:
     password = found.get("password")
     if not isinstance(password, str):
         raise LocalError(
-            f"{path} holds no password, expected the JSON of 'remotegpu server bootstrap-admin --json'."
+            f"The administrator {ADMIN_EMAIL} was just made, but its first password was cut off on its way to {path}.\n"
+            "Nothing has used this platform yet: remove its data directory and start again."
         )
     return password
 

@@ -61,7 +61,7 @@ def run_to_end(argv: list[str], *, directory: Path, account: Account | None, tim
 
 def run_to_file(argv: list[str], *, output: Path, timeout_s: float) -> Ended:
     """Run a command that prints a secret, straight into a private file that appears only when it succeeded."""
-    temporary = output.with_name(f".{output.name}.new")
+    temporary = _unfinished(output)
     with open(temporary, "wb", opener=_private_opener) as stream:
         done = subprocess.run(
             argv,
@@ -78,6 +78,17 @@ def run_to_file(argv: list[str], *, output: Path, timeout_s: float) -> Ended:
     else:
         temporary.unlink()
     return Ended(done.returncode, done.stderr.decode(errors="replace"))
+
+
+def finish_file(output: Path) -> None:
+    """Keep what a command printed completely (a JSON object) when we were killed before :func:`run_to_file` did."""
+    temporary = _unfinished(output)
+    if temporary.exists() and files.read_json(temporary):
+        temporary.replace(output)
+
+
+def _unfinished(output: Path) -> Path:
+    return output.with_name(f".{output.name}.new")
 
 
 def spawn(spec: ServiceSpec, log: Path, record: Path | None) -> Child:

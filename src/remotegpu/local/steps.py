@@ -43,6 +43,7 @@ def bootstrap(layout: Layout, port: int) -> None:
     from remotegpu.local.plan import ADMIN_EMAIL  # noqa: PLC0415 - see above
 
     printed = layout.secrets / "admin_first.json"
+    processes.finish_file(printed)
     if not printed.exists():
         argv = [sys.executable, "-m", "remotegpu.cli.main", "server", "bootstrap-admin"]
         ended = processes.run_to_file([*argv, "--email", ADMIN_EMAIL, "--json"], output=printed, timeout_s=60)
