@@ -197,7 +197,7 @@ def _inventory(plan: EnrolmentPlan) -> Inventory:
     from remotegpu.agent.access import host_key  # noqa: PLC0415 — asyncssh, same
     from remotegpu.agent.gpus import GpuError, open_gpus  # noqa: PLC0415 — same
 
-    key = host_key.public_line(host_key.load_or_create(plan.data_dir))
+    key = host_key.public_line_in(plan.data_dir)
     gpus = open_gpus(plan.simulate_gpus)
     try:
         return inventory.collect(gpus, ssh_host_key=key, isolation=plan.isolation or "linux")

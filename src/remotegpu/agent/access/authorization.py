@@ -3,7 +3,6 @@
 import base64
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import asyncssh
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -15,24 +14,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_public_identity,
 )
 
+from remotegpu.agent.access.credential import Credential
 from remotegpu.protocol.sync import AccountSpec
 
 # asyncssh reads principals as patterns in a quoted, comma-separated list: nothing that means something there passes.
 _PRINCIPAL = re.compile(r"[A-Za-z0-9._@:/+=-]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """With what somebody signed in. ``identity`` tells people apart within one account.
-
-    It is the certificate's key id (one person has many short-lived certificates), else the key's fingerprint.
-    ``authority`` is the fingerprint of the CA, None for a plain key.
-    """
-
-    identity: str
-    fingerprint: str
-    authority: str | None = None
-    principals: tuple[str, ...] = ()
 
 
 def authorized_keys(account: AccountSpec, ca_keys: Sequence[str]) -> asyncssh.SSHAuthorizedKeys | None:

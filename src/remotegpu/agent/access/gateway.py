@@ -1,19 +1,18 @@
 """Remote access as the agent sees it: give it the desired state, and it keeps access to that."""
 
 import asyncio
+import importlib
 import logging
 import os
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Protocol
 
-import asyncssh
 import structlog
 
 from remotegpu.agent.access import host_key
 from remotegpu.agent.access.guests import Guests
 from remotegpu.agent.access.launch import Launcher
-from remotegpu.agent.access.server import Services, connection_options, serve
 from remotegpu.agent.access.shells import ShellHosts
 from remotegpu.agent.access.streams import Dial, Streams
 from remotegpu.agent.access.transport import AgentStream
@@ -21,6 +20,12 @@ from remotegpu.agent.accounts import AccountIdentity
 from remotegpu.protocol.sync import DesiredState
 
 _LOG = structlog.get_logger(__name__)
+
+
+class SshServer(Protocol):
+    """The part of ``server.py`` that serves a stream."""
+
+    async def serve(self, transport: AgentStream) -> None: ...
 
 
 class AccountLookup(Protocol):
@@ -36,13 +41,14 @@ class AccessGateway:
     """
 
     def __init__(self, *, data_dir: Path, accounts: AccountLookup, dial: Dial) -> None:
-        self._key = host_key.load_or_create(data_dir)
-        self.host_key = host_key.public_line(self._key)
+        self.host_key = host_key.public_line_in(data_dir)
+        self._data_dir = data_dir
+        self._lookup = accounts.lookup
         self._shells = ShellHosts(data_dir / "shells")
         self._guests = Guests()
-        launcher = Launcher(self._shells, agent_path=os.environ.get("PATH"))
-        self._services = Services(guests=self._guests, launcher=launcher, lookup=accounts.lookup)
-        self._options: asyncssh.SSHServerConnectionOptions | None = None
+        self._launcher = Launcher(self._shells, agent_path=os.environ.get("PATH"))
+        self._server: SshServer | None = None
+        self._opening = asyncio.Lock()
         self._streams = Streams(dial, self._serve)
         self._closing: set[asyncio.Task[None]] = set()
         self._applied = False
@@ -51,7 +57,6 @@ class AccessGateway:
         """Get ready to serve streams. Raises ``OSError`` when the shells' directory cannot be made."""
         # asyncssh logs commands and environments at INFO: they are the customer's, and may hold secrets.
         logging.getLogger("asyncssh").setLevel(logging.WARNING)
-        self._options = await connection_options(self._key)
         self._shells.start()
 
     def apply(self, desired: DesiredState) -> None:
@@ -77,8 +82,18 @@ class AccessGateway:
         self._shells.stop()
 
     async def _serve(self, transport: AgentStream) -> None:
-        assert self._options is not None, "start() comes before apply()"
-        await serve(transport, self._services, self._options)
+        await (await self._ssh_server()).serve(transport)
+
+    async def _ssh_server(self) -> "SshServer":
+        """Made for the first stream: loading it takes a moment and a quarter of the agent's memory."""
+        async with self._opening:
+            if self._server is None:
+                module = await asyncio.to_thread(importlib.import_module, "remotegpu.agent.access.server")
+                self._server = await module.open_server(
+                    data_dir=self._data_dir, guests=self._guests, launcher=self._launcher, lookup=self._lookup
+                )
+            assert self._server is not None
+            return self._server
 
     def _in_background(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import structlog
 
-from remotegpu.agent.access.authorization import Credential, is_still_allowed
+from remotegpu.agent.access.credential import Credential
 from remotegpu.protocol.sync import AccountSpec, DesiredState
 
 _LOG = structlog.get_logger(__name__)
@@ -74,5 +74,8 @@ class Guests:
     def _may_stay(self, guest: Guest) -> bool:
         if guest.credential is None:
             return True  # it is judged by the new rules when it signs in
+        # Whoever has signed in has loaded asyncssh already; an agent without guests need not.
+        from remotegpu.agent.access.authorization import is_still_allowed  # noqa: PLC0415
+
         account = self.accounts.get(guest.account)
         return account is not None and is_still_allowed(guest.credential, account, self.ca_keys)

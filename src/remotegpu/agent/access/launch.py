@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from remotegpu.agent.access.authorization import Credential
+from remotegpu.agent.access.credential import Credential
 from remotegpu.agent.access.environment import (
     environment,
     process_identity,
@@ -11,8 +11,7 @@ from remotegpu.agent.access.environment import (
 )
 from remotegpu.agent.access.hosts.sftp import arguments as sftp_arguments
 from remotegpu.agent.access.piped import PipedProgram, RunAs, start_piped
-from remotegpu.agent.access.program import Listener, Program
-from remotegpu.agent.access.session import Request
+from remotegpu.agent.access.program import Listener, Program, Request
 from remotegpu.agent.access.shells import ShellHosts, helper_argv, persistent_name, single_use_name
 from remotegpu.agent.accounts import AccountIdentity
 

@@ -1,5 +1,7 @@
 """What an SSH session is connected to: a command's pipes or a shell host's terminal."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from remotegpu.agent.access.hosts.terminal import Size
@@ -7,6 +9,18 @@ from remotegpu.agent.access.hosts.terminal import Size
 
 class ProgramError(Exception):
     """A program could not be started; the message is for the customer's terminal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the client wants run. ``term`` and ``size`` only with a terminal; ``shell_id``: the persistent shell."""
+
+    command: str | None
+    sftp: bool
+    term: str | None
+    size: Size
+    shell_id: str | None
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 class Listener(Protocol):

@@ -3,16 +3,19 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import asyncssh
 import structlog
 
-from remotegpu.agent.access.authorization import Credential, authorized_keys, credential_of
+from remotegpu.agent.access import host_key
+from remotegpu.agent.access.authorization import authorized_keys, credential_of
+from remotegpu.agent.access.credential import Credential
 from remotegpu.agent.access.forwarding import check_target, forward
 from remotegpu.agent.access.guests import Guest, Guests
 from remotegpu.agent.access.launch import Launcher
-from remotegpu.agent.access.program import Program, ProgramError
-from remotegpu.agent.access.session import AccessSession, Request
+from remotegpu.agent.access.program import Program, ProgramError, Request
+from remotegpu.agent.access.session import AccessSession
 from remotegpu.agent.access.transport import AgentStream
 from remotegpu.agent.accounts import AccountIdentity
 from remotegpu.protocol.streams import CLOSE_ACCESS_ENDED
@@ -35,10 +38,10 @@ class Services:
     lookup: Callable[[str], AccountIdentity | None]
 
 
-async def connection_options(host_key: asyncssh.SSHKey) -> asyncssh.SSHServerConnectionOptions:
+async def connection_options(key: asyncssh.SSHKey) -> asyncssh.SSHServerConnectionOptions:
     """The same for every connection; made once, because it reads and checks a lot."""
     return await asyncssh.SSHServerConnectionOptions.construct(
-        server_host_keys=[host_key],
+        server_host_keys=[key],
         encryption_algs=_CIPHERS,
         mac_algs=_MACS,
         compression_algs=None,
@@ -56,15 +59,30 @@ async def connection_options(host_key: asyncssh.SSHKey) -> asyncssh.SSHServerCon
     )
 
 
-async def serve(
-    transport: AgentStream, services: Services, shared: asyncssh.SSHServerConnectionOptions
-) -> None:
-    """Speak SSH over ``transport`` until either side ends."""
-    server = AccessServer(services, transport)
-    options = await asyncssh.SSHServerConnectionOptions.construct(shared, server_factory=lambda: server)
-    connection = AccessConnection(options)
-    connection.connection_made(transport)
-    await transport.run(connection)
+@dataclass(frozen=True, slots=True)
+class SshServer:
+    """Everything that connections share."""
+
+    services: Services
+    shared: asyncssh.SSHServerConnectionOptions
+
+    async def serve(self, transport: AgentStream) -> None:
+        """Speak SSH over ``transport`` until either side ends."""
+        server = AccessServer(self.services, transport)
+        options = await asyncssh.SSHServerConnectionOptions.construct(
+            self.shared, server_factory=lambda: server
+        )
+        connection = AccessConnection(options)
+        connection.connection_made(transport)
+        await transport.run(connection)
+
+
+async def open_server(
+    *, data_dir: Path, guests: Guests, launcher: Launcher, lookup: Callable[[str], AccountIdentity | None]
+) -> SshServer:
+    """The server with the host key in ``data_dir``."""
+    shared = await connection_options(host_key.load_or_create(data_dir))
+    return SshServer(Services(guests=guests, launcher=launcher, lookup=lookup), shared)
 
 
 class AccessConnection(asyncssh.SSHServerConnection):

@@ -4,13 +4,12 @@ import asyncio
 import re
 import signal
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 
 import asyncssh
 import structlog
 
 from remotegpu.agent.access.hosts.terminal import Size
-from remotegpu.agent.access.program import Program, ProgramError
+from remotegpu.agent.access.program import Program, ProgramError, Request
 from remotegpu.protocol.streams import SHELL_ENV
 
 _LOG = structlog.get_logger(__name__)
@@ -24,18 +23,6 @@ _DEFAULT_SIZE: Size = (80, 24, 0, 0)
 
 class RequestError(ProgramError):
     """What the client asked for makes no sense; the message says what is expected."""
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What the client wants run. ``term`` and ``size`` only with a terminal; ``shell_id``: the persistent shell."""
-
-    command: str | None
-    sftp: bool
-    term: str | None
-    size: Size
-    shell_id: str | None
-    env: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 Launch = Callable[[Request, "AccessSession"], Awaitable[Program]]
