@@ -20,12 +20,17 @@ EXIT_SETTINGS = 2
 EXIT_NOT_RUNNING = 3
 
 SimulateGpus = Annotated[
-    int | None, Parameter(help="Offer this many simulated GPUs instead of real ones, labelled as such.")
+    int | None,
+    Parameter(
+        help="Offer this many simulated GPUs instead of real ones, labelled as such.",
+        env_var="REMOTEGPU_SIMULATE_GPUS",
+    ),
 ]
 IsolationFlag = Annotated[
     Literal["linux", "directory"] | None,
     Parameter(
-        help="linux: an account per customer, needs root (default as root). directory: for evaluation, no root."
+        help="linux: an account per customer, needs root (default as root). directory: for evaluation, no root.",
+        env_var="REMOTEGPU_ISOLATION",
     ),
 ]
 EnvFile = Annotated[
@@ -34,7 +39,9 @@ EnvFile = Annotated[
         help="The agent's environment file (default: /etc/remotegpu/agent.env; ~/.config/… without root)."
     ),
 ]
-DataDir = Annotated[Path | None, Parameter(help="Where the agent keeps its state.")]
+DataDir = Annotated[
+    Path | None, Parameter(help="Where the agent keeps its state.", env_var="REMOTEGPU_DATA_DIR")
+]
 
 
 @app.command
