@@ -23,11 +23,9 @@ from remotegpu.server.agents.sync import Sync
 from remotegpu.server.core import guards, paging
 from remotegpu.server.core.bodies import JsonRequest
 from remotegpu.server.core.services import Services, open_services, provide_services
-from remotegpu.server.core.signals import customer_access_changed
 from remotegpu.server.core.unit_of_work import provide_tx
 from remotegpu.server.domains.access import instances
 from remotegpu.server.domains.access import routes as access
-from remotegpu.server.domains.access import service as access_service
 from remotegpu.server.domains.access.streams import Streams
 from remotegpu.server.domains.allocations import routes as allocations
 from remotegpu.server.domains.audit import routes as audit
@@ -35,21 +33,15 @@ from remotegpu.server.domains.auth import routes as auth
 from remotegpu.server.domains.auth.middleware import PersonAuthentication
 from remotegpu.server.domains.customers import routes as customers
 from remotegpu.server.domains.machines import routes as machines
-from remotegpu.server.domains.machines import service as machines_service
 from remotegpu.server.domains.monitoring import routes as monitoring
 from remotegpu.server.domains.tasks import routes as tasks
 from remotegpu.server.settings import Settings
+from remotegpu.server.signals import connect_signals
 
 MAX_BODY = 2 * 1024 * 1024
 """Largest body of an ordinary call; artifacts go to the object store directly."""
 
 PEOPLE = [auth, customers, machines, allocations, tasks, access, audit, monitoring]
-
-
-def connect_signals() -> None:
-    """What lower domains announce, and who acts on it. Also done by the worker."""
-    customer_access_changed.connect(machines_service.bump_machines_of)
-    customer_access_changed.connect(access_service.end_sessions_without_right)
 
 
 def api() -> Router:

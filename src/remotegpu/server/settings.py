@@ -9,6 +9,9 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+
 from remotegpu.kit.durations import parse_duration
 from remotegpu.kit.environment import Environment, parse_port
 from remotegpu.protocol.sync import SYNC_WAIT_S
@@ -95,12 +98,12 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         redis=_redis(env),
         objects=_objects(env),
         jwt_keys=_jwt_keys(env),
-        access_token_seconds=env.parsed("JWT_ACCESS_EXPIRE", "15m", parse_duration, 900),
-        refresh_token_seconds=env.parsed("JWT_REFRESH_EXPIRE", "7d", parse_duration, 604_800),
-        ssh_ca_key=env.secret("SSH_CA_KEY"),
+        access_token_seconds=env.parsed("JWT_ACCESS_EXPIRE", "15m", _lifetime, 900),
+        refresh_token_seconds=env.parsed("JWT_REFRESH_EXPIRE", "7d", _lifetime, 604_800),
+        ssh_ca_key=_ssh_ca_key(env),
         host=env.text("SERVER_HOST", "127.0.0.1"),
         port=port,
-        public_url=env.text("PUBLIC_URL", f"http://127.0.0.1:{port}").rstrip("/"),
+        public_url=env.parsed("PUBLIC_URL", f"http://127.0.0.1:{port}", _url, "").rstrip("/"),
         trusted_proxies=env.parsed("TRUSTED_PROXIES", "", _networks, ""),
         log_level=env.parsed("LOG_LEVEL", "info", _one_of(LOG_LEVELS), "info"),
         instance=env.text("INSTANCE_NAME", f"server-{secrets.token_hex(4)}"),
@@ -187,6 +190,33 @@ def _jwt_keys(env: Environment) -> tuple[str, ...]:
                 f"JWT_SECRET: key {number} has {len(key)} characters, expected at least {JWT_KEY_MIN_CHARACTERS}"
             )
     return keys
+
+
+def _ssh_ca_key(env: Environment) -> str:
+    """The key's text, once it was read as a key: better refused now than at the first terminal."""
+    key = env.secret("SSH_CA_KEY")
+    if not key:
+        return key
+    try:
+        load_ssh_private_key(key.encode(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        env.problems.append(
+            "SSH_CA_KEY: found something else, expected an OpenSSH private key without passphrase"
+        )
+    return key
+
+
+def _lifetime(text: str) -> int:
+    seconds = parse_duration(text)
+    if seconds < 1:
+        raise ValueError(f"found {text!r}, expected at least one second")
+    return seconds
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError(f"found {text!r}, expected http://HOST:PORT or https://HOST")
+    return text
 
 
 def _networks(text: str) -> str:

@@ -9,11 +9,11 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from remotegpu.server import sweeps
-from remotegpu.server.app import connect_signals
 from remotegpu.server.core.errors import RemoteGPUError
 from remotegpu.server.core.logging import configure
 from remotegpu.server.core.services import Services, open_services
 from remotegpu.server.settings import Settings
+from remotegpu.server.signals import connect_signals
 
 log = structlog.get_logger()
 

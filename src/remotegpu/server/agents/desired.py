@@ -15,7 +15,7 @@ from remotegpu.server.domains.access import repository as sessions
 from remotegpu.server.domains.access.models import AccessSession
 from remotegpu.server.domains.allocations import repository as leases
 from remotegpu.server.domains.allocations.models import Allocation
-from remotegpu.server.domains.auth import service as auth
+from remotegpu.server.domains.auth import ssh_keys
 from remotegpu.server.domains.customers.models import Customer
 from remotegpu.server.domains.machines.models import Machine
 from remotegpu.server.domains.tasks import repository as tasks
@@ -60,7 +60,7 @@ async def _accounts(tx: AsyncSession, allocation: Allocation | None) -> list[Acc
         AccountSpec(
             name=allocation.account,
             allocation_id=str(allocation.id),
-            authorized_keys=await auth.keys_of_customer(tx, allocation.customer_id) if active else [],
+            authorized_keys=await ssh_keys.keys_of_customer(tx, allocation.customer_id) if active else [],
             principals=[certificates.principal(allocation.id)] if active else [],
         )
     ]

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import asyncssh
 
-from remotegpu.server.domains.auth.service import parse_public_key
+from remotegpu.server.domains.auth.ssh_keys import parse_public_key
 
 LIFETIME = timedelta(minutes=5)
 CLOCK_TOLERANCE = timedelta(minutes=15)

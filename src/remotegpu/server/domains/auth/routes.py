@@ -17,7 +17,7 @@ from remotegpu.server.core.guards import ANYONE, ANYONE_EVEN_WITH_OLD_PASSWORD, 
 from remotegpu.server.core.paging import Page
 from remotegpu.server.core.services import Services
 from remotegpu.server.domains.audit import service as audit
-from remotegpu.server.domains.auth import lockout, refresh, repository, service
+from remotegpu.server.domains.auth import lockout, refresh, repository, service, ssh_keys
 from remotegpu.server.domains.auth.models import AccessToken, SshKey, User
 from remotegpu.server.domains.auth.schemas import (
     Login,
@@ -158,20 +158,20 @@ async def list_ssh_keys(tx: AsyncSession, caller: Caller) -> Page[SshKeyView]:
     """Own SSH keys, newest first."""
     rows = await tx.scalars(select(SshKey).filter_by(user_id=caller.user_id).order_by(SshKey.id.desc()))
     items = [_ssh_key_view(row) for row in rows]
-    return Page(items=items, total=len(items), page=1, page_size=service.MAX_SSH_KEYS)
+    return Page(items=items, total=len(items), page=1, page_size=ssh_keys.MAX_SSH_KEYS)
 
 
 @post("/auth/ssh-keys", guards=[ANYONE])
 async def add_ssh_key(tx: AsyncSession, caller: Caller, data: SshKeyCreate) -> SshKeyView:
     """Add a public key; machines leased by the own company accept it within seconds."""
-    row = await service.add_ssh_key(tx, caller, data)
+    row = await ssh_keys.add_ssh_key(tx, caller, data)
     return _ssh_key_view(row)
 
 
 @delete("/auth/ssh-keys/{key_id:uuid}", guards=[ANYONE])
 async def delete_ssh_key(tx: AsyncSession, caller: Caller, key_id: uuid.UUID) -> None:
     """Remove a public key; machines stop accepting it within seconds."""
-    await service.delete_ssh_key(tx, caller, key_id)
+    await ssh_keys.delete_ssh_key(tx, caller, key_id)
 
 
 def _refresh_token(request: AnyRequest, body: RefreshRequest | None) -> str:

@@ -4,12 +4,13 @@ import uuid
 from datetime import timedelta
 
 import anyio.to_thread
-import asyncssh
+import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.kit.clock import utc_now
 from remotegpu.kit.ids import new_secret, secret_hash, uuid7
+from remotegpu.server.core import explain
 from remotegpu.server.core.context import Caller, Role
 from remotegpu.server.core.database import Sessions
 from remotegpu.server.core.errors import (
@@ -21,15 +22,13 @@ from remotegpu.server.core.errors import (
     NotFoundError,
     RemoteGPUError,
 )
-from remotegpu.server.core.signals import customer_access_changed
 from remotegpu.server.domains.audit import service as audit
 from remotegpu.server.domains.auth import passwords, repository
-from remotegpu.server.domains.auth.models import AccessToken, SshKey, User
-from remotegpu.server.domains.auth.schemas import SshKeyCreate, TokenCreate, UserView
+from remotegpu.server.domains.auth.models import AccessToken, User
+from remotegpu.server.domains.auth.schemas import Email, TokenCreate, UserView
 
 TOKEN_PREFIX = "rgp_"  # noqa: S105 - the public prefix of personal access tokens, not a secret
 MAX_TOKENS = 50
-MAX_SSH_KEYS = 50
 LAST_USED_EVERY = timedelta(minutes=1)
 
 
@@ -152,6 +151,12 @@ async def create_user(
 
 async def bootstrap_admin(tx: AsyncSession, email: str) -> str:
     """The first admin's random password. Raises :class:`ConflictError` when an admin exists."""
+    try:
+        msgspec.convert(email, type=Email)
+    except msgspec.ValidationError as error:
+        raise InvalidError(
+            f"{explain.shown(email)!r} cannot be used: expected {explain.expected_by(Email)}"
+        ) from error
     await tx.execute(select(func.pg_advisory_xact_lock(0x52475041)))
     if await tx.scalar(select(User.id).where(User.role == Role.ADMIN.value).limit(1)):
         raise ConflictError(
@@ -230,89 +235,6 @@ async def delete_token(tx: AsyncSession, caller: Caller, token_id: uuid.UUID) ->
         raise NotFoundError(f"you have no token {token_id}")
     await tx.delete(row)
     audit.record(tx, "token.delete", "token", token_id, detail={"name": row.name})
-
-
-def parse_public_key(text: str) -> tuple[str, str]:
-    """Canonical OpenSSH line and SHA-256 fingerprint. Private keys and nonsense are refused with a hint."""
-    problem: str
-    if "PRIVATE KEY" in text:
-        problem = "a private key: keep it secret, and paste the content of the .pub file instead"
-    elif len(text.split("\n")) > 2 and not text.startswith("----"):
-        problem = f"{len(text.strip().splitlines())} lines"
-    else:
-        try:
-            key = asyncssh.import_public_key(text.strip())
-            key.set_comment(None)  # it goes into authorized_keys files; people's own words stay out of them
-            line = key.export_public_key("openssh").decode().strip()
-            if not _is_weak(key):
-                return line, key.get_fingerprint("sha256")
-            problem = "a kind of key that is too weak today (DSA, or RSA of fewer than 2048 bits)"
-        except (asyncssh.KeyImportError, ValueError) as error:
-            problem = f"not a public key ({error})"
-    raise InvalidError(
-        "the SSH key cannot be read",
-        code="invalid_ssh_key",
-        errors=[FieldProblem("public_key", problem, "one line such as: ssh-ed25519 AAAA… name")],
-    )
-
-
-def _is_weak(key: asyncssh.SSHKey) -> bool:
-    """Below what OpenSSH accepts by default (RequiredRSASize 1024) and NIST SP 800-131A allows (2048)."""
-    algorithm = key.get_algorithm()
-    if algorithm == "ssh-dss":
-        return True
-    public = getattr(key, "pyca_key", None)
-    return algorithm == "ssh-rsa" and getattr(public, "key_size", 0) < 2048
-
-
-async def add_ssh_key(tx: AsyncSession, caller: Caller, body: SshKeyCreate) -> SshKey:
-    line, fingerprint = parse_public_key(body.public_key)
-    owned = list(await tx.scalars(select(SshKey.fingerprint).where(SshKey.user_id == caller.user_id)))
-    if fingerprint in owned:
-        raise ConflictError(f"you have added this key already ({fingerprint})", code="ssh_key_exists")
-    if len(owned) >= MAX_SSH_KEYS:
-        raise ConflictError(
-            f"you have {len(owned)} SSH keys, the most allowed is {MAX_SSH_KEYS}; delete one first",
-            code="too_many_keys",
-        )
-    row = SshKey(
-        id=uuid7(),
-        user_id=caller.user_id,
-        name=body.name,
-        public_key=line,
-        fingerprint=fingerprint,
-        created_at=utc_now(),
-    )
-    tx.add(row)
-    audit.record(tx, "ssh_key.add", "ssh_key", row.id, detail={"name": body.name, "fingerprint": fingerprint})
-    await _announce(tx, caller)
-    return row
-
-
-async def delete_ssh_key(tx: AsyncSession, caller: Caller, key_id: uuid.UUID) -> None:
-    row = await tx.scalar(select(SshKey).filter_by(id=key_id, user_id=caller.user_id))
-    if row is None:
-        raise NotFoundError(f"you have no SSH key {key_id}")
-    await tx.delete(row)
-    audit.record(tx, "ssh_key.delete", "ssh_key", key_id, detail={"fingerprint": row.fingerprint})
-    await _announce(tx, caller)
-
-
-async def _announce(tx: AsyncSession, caller: Caller) -> None:
-    await tx.flush()
-    if caller.customer_id is not None:
-        await customer_access_changed.send(tx, caller.customer_id)
-
-
-async def keys_of_customer(tx: AsyncSession, customer_id: uuid.UUID) -> list[str]:
-    """Public keys of all enabled members, for the machines the company leases."""
-    query = (
-        select(SshKey.public_key)
-        .join(User, User.id == SshKey.user_id)
-        .where(User.customer_id == customer_id, User.disabled.is_(False))
-        .order_by(SshKey.id)
-    )
-    return list(await tx.scalars(query))
 
 
 async def members(tx: AsyncSession, customer_id: uuid.UUID) -> list[uuid.UUID]:
