@@ -28,7 +28,10 @@ def page(path: str = "") -> File | Response[str]:
     if not index.exists():
         return Response(MISSING, media_type="text/html", status_code=200)
     headers = {"Cache-Control": "no-cache"}
-    return File(_file(path) or index, content_disposition_type="inline", headers=headers)
+    known = _file(path) or index
+    return File(
+        known, filename=known.name, content_disposition_type="inline", headers=headers
+    )  # the name tells the type
 
 
 def _file(path: str) -> Path | None:
