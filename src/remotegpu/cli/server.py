@@ -12,7 +12,7 @@ from remotegpu.kit.environment import SettingsError
 
 app = App(name="server", help="Server, worker, migrations, first administrator.")
 
-USAGE, CONFLICT = 2, 3
+USAGE, CONFLICT, FAILED = 2, 3, 4
 
 
 @app.command
@@ -65,7 +65,7 @@ def bootstrap_admin(*, email: str, json_output: Annotated[bool, Parameter(name="
         Print JSON.
     """
     from remotegpu.server import administration, settings
-    from remotegpu.server.core.errors import ConflictError
+    from remotegpu.server.core.errors import ConflictError, RemoteGPUError
 
     try:
         password = asyncio.run(administration.bootstrap_admin(settings.load(), email))
@@ -73,6 +73,8 @@ def bootstrap_admin(*, email: str, json_output: Annotated[bool, Parameter(name="
         return _complain(str(error))
     except ConflictError as error:
         return _complain(error.detail, CONFLICT)
+    except RemoteGPUError as error:
+        return _complain(error.detail, FAILED)
     if json_output:
         print(json.dumps({"email": email, "password": password}))  # noqa: T201 - a command's own output
     else:
@@ -101,7 +103,7 @@ def openapi(*, output: Path | None = None) -> int:
 
 @app.command
 def audit_verify(*, json_output: Annotated[bool, Parameter(name="--json")] = False) -> int:
-    """Recompute the audit trail's hash chain. Exit status 1 when it does not hold.
+    """Recompute the audit trail's hash chain. Exit status 1 when it does not hold, 4 when it could not be read.
 
     Parameters
     ----------
@@ -111,11 +113,14 @@ def audit_verify(*, json_output: Annotated[bool, Parameter(name="--json")] = Fal
     from dataclasses import asdict
 
     from remotegpu.server import administration, settings
+    from remotegpu.server.core.errors import RemoteGPUError
 
     try:
         report = asyncio.run(administration.verify_audit(settings.load()))
     except SettingsError as error:
         return _complain(str(error))
+    except RemoteGPUError as error:
+        return _complain(error.detail, FAILED)
     print(json.dumps(asdict(report)) if json_output else report.detail)  # noqa: T201 - a command's own output
     return 0 if report.ok else 1
 

@@ -1,12 +1,16 @@
 """What an operator does without a running server."""
 
 import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 from litestar.openapi.spec import OpenAPI
+from sqlalchemy.exc import SQLAlchemyError
 
 from remotegpu.server.app import create_app
+from remotegpu.server.core import problems
 from remotegpu.server.core.database import transaction
-from remotegpu.server.core.services import open_services
+from remotegpu.server.core.services import Services, open_services
 from remotegpu.server.domains.audit import service as audit
 from remotegpu.server.domains.auth import service as auth
 from remotegpu.server.settings import Settings, load
@@ -25,24 +29,29 @@ _PLACEHOLDERS = {
 """Enough to build the application without connecting to anything."""
 
 
-async def bootstrap_admin(settings: Settings, email: str) -> str:
-    """Create the first admin. Returns the random password; raises ConflictError when there is an admin."""
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncGenerator[Services]:
+    """What the server holds, for one act of an operator. A database that is away is an error of ours, in one line."""
     services = open_services(settings)
     try:
-        async with transaction(services.sessions) as tx:
-            return await auth.bootstrap_admin(tx, email)
+        yield services
+    except SQLAlchemyError as error:
+        raise problems.translate(error) from error
     finally:
         await services.close()
+
+
+async def bootstrap_admin(settings: Settings, email: str) -> str:
+    """Create the first admin. Returns the random password; raises ConflictError when there is an admin."""
+    async with opened(settings) as services, transaction(services.sessions) as tx:
+        return await auth.bootstrap_admin(tx, email)
 
 
 async def verify_audit(settings: Settings) -> audit.ChainReport:
     """Seal what is pending and verify the chain."""
-    services = open_services(settings)
-    try:
+    async with opened(settings) as services:
         await audit.seal(services.sessions)
         return await audit.verify(services.sessions)
-    finally:
-        await services.close()
 
 
 def openapi_document() -> str:

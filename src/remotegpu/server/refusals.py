@@ -19,6 +19,8 @@ from remotegpu.server.domains.audit import service as audit
 RECORDED = {401, 403, 404, 409, 429}
 ANONYMOUS_PER_MINUTE = 20
 """Refusals of unknown callers recorded per address and minute: a scanner must not fill the audit table."""
+ALWAYS_RECORDED = {"invalid_credentials"}
+"""Every wrong password: few, since the account locks, and what an investigation asks for first."""
 
 log = structlog.get_logger()
 
@@ -60,23 +62,22 @@ async def record(services: Services, scope: Scope) -> None:
     if current.refusal is None:
         return
     (status, code, reason), current.refusal = current.refusal, None
+    detail: dict[str, object] = {"status": status, "code": code, "reason": _plain(reason)}
+    detail |= _claimed(current.claimed)
     try:
-        if (
-            current.caller is None
-            and current.machine_id is None
-            and not await _within_limit(services, current.address)
-        ):
-            return
+        if current.caller is None and current.machine_id is None and code not in ALWAYS_RECORDED:
+            count = await _refusals_of_this_minute(services, current.address)
+            if count > ANONYMOUS_PER_MINUTE:
+                return
+            if count == ANONYMOUS_PER_MINUTE:
+                detail["note"] = (
+                    "further refusals of this address within the minute are counted in metrics only"
+                )
         async with transaction(services.sessions) as tx:
-            audit.record(
-                tx,
-                f"{scope.get('method', 'WS')} {route_of(scope)}",
-                "route",
-                scope["path"][:200].replace("\x00", ""),
-                outcome="denied",
-                detail={"status": status, "code": code, "reason": _plain(reason)} | _claimed(current.claimed),
-            )
-    except (SQLAlchemyError, RedisError, OSError):
+            path = scope["path"][:200].replace("\x00", "")
+            action = f"{scope.get('method', 'WS')} {route_of(scope)}"
+            audit.record(tx, action, "route", path, outcome="denied", detail=detail)
+    except (SQLAlchemyError, OSError):
         log.exception("refusal not recorded", code=code, reason=reason[:300])
 
 
@@ -96,9 +97,13 @@ def route_of(scope: Scope) -> str:
     return min(scope["route_handler"].paths, default="unknown")
 
 
-async def _within_limit(services: Services, address: str) -> bool:
+async def _refusals_of_this_minute(services: Services, address: str) -> int:
+    """How many there were, this one included. Without a cache to count in, each counts as the first."""
     key = f"anonymous-refusals:{address}"
-    count = await services.redis.incr(key)
-    if count == 1:
-        await services.redis.expire(key, 60)
-    return count <= ANONYMOUS_PER_MINUTE
+    try:
+        async with services.redis.pipeline(transaction=True) as pipe:
+            pipe.set(key, 0, ex=60, nx=True)
+            pipe.incr(key)
+            return int((await pipe.execute())[1])
+    except RedisError:
+        return 1

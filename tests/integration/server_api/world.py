@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import aiohttp
 import asyncssh
 
 import server_client as sc
@@ -187,8 +186,7 @@ async def until_quiet(person: Client) -> None:
     raise AssertionError("a session did not end")
 
 
-async def build(http: aiohttp.ClientSession, server: ServerProcess) -> World:
-    admin = await sc.first_admin(http, server)
+async def build(admin: Client) -> World:
     ours, theirs = await build_company(admin), await build_company(admin)
     for company in (ours, theirs):
         company.session_id = await open_session(company.member.client, company.agent)

@@ -22,7 +22,7 @@ class AccessTokens:
         self._ring = KeySet([OctKey.import_key(key, {"kid": key_id(key)}) for key in keys])
         self._signing = key_id(keys[0])
         self._claims = jwt.JWTClaimsRegistry(
-            iss={"essential": True, "value": ISSUER}, sub={"essential": True}
+            iss={"essential": True, "value": ISSUER}, sub={"essential": True}, exp={"essential": True}
         )
 
     def issue(self, user_id: uuid.UUID, *, family: str, now: datetime) -> str:
