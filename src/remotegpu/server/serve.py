@@ -5,6 +5,7 @@ See ``docs/decisions/0002-uvicorn.md``.
 
 import uvicorn
 
+from remotegpu.kit.memory import keep_freed_memory_low
 from remotegpu.server.app import create_app
 from remotegpu.server.core.logging import configure
 from remotegpu.server.requests import observed
@@ -20,6 +21,7 @@ KEEP_ALIVE_SECONDS = 75
 
 def run(settings: Settings) -> None:
     """Serve until SIGTERM. One process: another one is another instance."""
+    keep_freed_memory_low()
     configure(settings.log_level, "server")
     uvicorn.run(
         observed(create_app(settings)),

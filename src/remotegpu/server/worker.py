@@ -8,6 +8,7 @@ import structlog
 from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
+from remotegpu.kit.memory import keep_freed_memory_low
 from remotegpu.server import sweeps
 from remotegpu.server.core.errors import RemoteGPUError
 from remotegpu.server.core.logging import configure
@@ -50,6 +51,7 @@ async def work(services: Services) -> None:
 
 def run(settings: Settings) -> None:
     """Entry of ``remotegpu server worker``."""
+    keep_freed_memory_low()
     configure(settings.log_level, "worker")
     connect_signals()
     with contextlib.suppress(KeyboardInterrupt):
