@@ -3,7 +3,6 @@
 Every secret can also come from a file named by ``NAME_FILE``. There are no default secrets.
 """
 
-import base64
 import ipaddress
 import os
 import secrets
@@ -194,26 +193,17 @@ def _jwt_keys(env: Environment) -> tuple[str, ...]:
 
 
 def _ssh_ca_key(env: Environment) -> str:
-    """The key's text, if that is what it looks like: better refused now than at the first terminal."""
+    """The key's text, once it was read as a key: better refused now than at the first terminal."""
     key = env.secret("SSH_CA_KEY")
-    if key and not _is_open_private_key(key):
+    if not key:
+        return key
+    try:
+        load_ssh_private_key(key.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         env.problems.append(
             "SSH_CA_KEY: found something else, expected an OpenSSH private key without passphrase"
         )
     return key
-
-
-def _is_open_private_key(text: str) -> bool:
-    """Whether it is in OpenSSH's own format and not encrypted (PROTOCOL.key). Without loading an SSH library."""
-    lines = text.split()
-    begin, end = "-----BEGIN OPENSSH PRIVATE KEY-----".split(), "-----END OPENSSH PRIVATE KEY-----".split()
-    if lines[: len(begin)] != begin or lines[-len(end) :] != end:
-        return False
-    try:
-        content = base64.b64decode("".join(lines[len(begin) : -len(end)]), validate=True)
-    except ValueError:
-        return False
-    return content.startswith(b"openssh-key-v1\x00\x00\x00\x00\x04none")
 
 
 def _lifetime(text: str) -> int:
