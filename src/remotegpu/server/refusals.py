@@ -22,6 +22,9 @@ ANONYMOUS_PER_MINUTE = 20
 ALWAYS_RECORDED = {"invalid_credentials"}
 """Every wrong password: few, since the account locks, and what an investigation asks for first."""
 
+NEVER_RECORDED = {"not_signed_in"}
+"""The console asks so at its first page, whether there is a session to go on with."""
+
 log = structlog.get_logger()
 
 
@@ -53,7 +56,9 @@ def log_broken_stream(error: Exception, scope: Scope) -> None:
 
 def _is_refusal(error: Exception) -> bool:
     """A mistyped path or method is no refusal; a foreign object, a missing right or a wrong password is."""
-    return isinstance(error, RemoteGPUError) and not isinstance(error, HTTPException)
+    if not isinstance(error, RemoteGPUError) or isinstance(error, HTTPException):
+        return False
+    return error.code not in NEVER_RECORDED
 
 
 async def record(services: Services, scope: Scope) -> None:

@@ -71,13 +71,12 @@ async def refresh_session(
     data: RefreshRequest | None = None,
     delivery: Delivery = None,
 ) -> Response[SignedIn]:
-    """Exchange the refresh token for a new pair."""
+    """Exchange the refresh token for a new pair. A session goes on: only its beginning, end and misuse are recorded."""
     session = await refresh.rotate(
         services.redis, _refresh_token(request, data), services.settings.refresh_token_seconds
     )
     user, customer_name = await service.user_of_session(tx, session.user_id)
     context.current().caller = service.as_caller(user, "session")
-    audit.record(tx, "auth.refresh", "user", user.id)
     return _signed_in(services, user, customer_name, session, delivery)
 
 
@@ -175,9 +174,11 @@ async def delete_ssh_key(tx: AsyncSession, caller: Caller, key_id: uuid.UUID) ->
 
 
 def _refresh_token(request: AnyRequest, body: RefreshRequest | None) -> str:
-    token = (body.refresh_token if body else None) or request.cookies.get(COOKIE)
-    if not token:
-        raise NotAuthenticatedError("no refresh token was sent; sign in", code="refresh_invalid")
+    token = body.refresh_token if body else None
+    if token is None:
+        token = request.cookies.get(COOKIE)
+    if token is None:
+        raise NotAuthenticatedError("no refresh token was sent; sign in", code="not_signed_in")
     return token
 
 
