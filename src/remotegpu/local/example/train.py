@@ -52,8 +52,8 @@ def main() -> None:
 
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--epochs", type=int, default=600)
-    parser.add_argument("--points", type=int, default=1500)
+    parser.add_argument("--epochs", type=int, default=500)
+    parser.add_argument("--points", type=int, default=1200)
     parser.add_argument("--seed", type=int, default=7)
     return parser.parse_args()
 
