@@ -26,8 +26,6 @@ T = TypeVar("T")
 TICK_S = 0.02
 RESTART_S = 0.3
 """Pause before a process that ended by itself is started again."""
-MAY_END = frozenset({"postgres"})
-"""A new postmaster refuses to start while a killed one's backends still hold the shared memory."""
 
 
 @dataclass
@@ -83,6 +81,14 @@ class Keeper:
                     raise AssertionError(f"{name} is not ready:\n{logs.excerpt(self.layout.log(name))}")
                 await asyncio.sleep(TICK_S)
 
+    async def until_answering(self, names: Sequence[str], patience_s: float) -> None:
+        """The same, but no longer than this, and without a complaint."""
+        try:
+            async with asyncio.timeout(patience_s):
+                await self.until_ready(names)
+        except TimeoutError:
+            self._tell(f"not all of {', '.join(names)} answered within {patience_s:g} s")
+
     async def _is_ready(self, each: Kept) -> bool:
         if each.child is None:
             return False
@@ -101,12 +107,13 @@ class Keeper:
         if not each.killed:
             self._tell(f"{name} ended with {code} although nobody killed it")
             each.killed, each.start_at = True, now + RESTART_S
-            if name not in MAY_END:
-                self.unexpected.append(
-                    f"{name} ended with {code} by itself:\n{logs.excerpt(self.layout.log(name))}"
-                )
+            self.unexpected.append(
+                f"{name} ended with {code} by itself:\n{logs.excerpt(self.layout.log(name))}"
+            )
         if now >= each.start_at:
             processes.sweep_group(each.child)
+            if name == "postgres":
+                end_workers_of(self.layout.postgres)
             each.child = None
 
     def kill(self, kill: Kill) -> None:
@@ -146,6 +153,14 @@ class Keeper:
             if each.child is not None:
                 shutdown.stop([each.child], lambda _event: None)
                 each.child = None
+
+
+def end_workers_of(cluster: Path) -> None:
+    """PostgreSQL's processes lead sessions of their own. One that replays the log does not notice that its postmaster
+    was killed, and would keep the next one from starting: what a service manager does, by control group."""
+    for pid in proc.pids():
+        if proc.working_directory(pid) == cluster:
+            _kill(pid)
 
 
 def attempt_hosts(roots: Sequence[Path]) -> dict[int, str]:

@@ -5,8 +5,8 @@ Everything follows from the seed. What the machine makes of it (how far a task i
 
 import random
 import secrets
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeVar
 
 T = TypeVar("T")
@@ -40,10 +40,8 @@ _BEHAVIOURS: Mapping[Behaviour, int] = {
     "writes_much": 3,
     "is_stopped": 1,
     "runs_too_long": 1,
-    "outlasts_leases": 2,
-    "ignores_signals": 1,
 }
-_LONG_LIVED: frozenset[Behaviour] = frozenset({"outlasts_leases", "ignores_signals"})
+_LONG_LIVED: tuple[Behaviour, ...] = ("outlasts_leases", "ignores_signals")
 _TARGETS: Mapping[Target, int] = {
     "server": 5,
     "worker": 3,
@@ -64,19 +62,28 @@ _REACHES: Mapping[Target, tuple[Reach, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How large a run is. ``lease_s``: short, so that leases run out while an agent is away for longer."""
+    """How large a run is. ``lease_s``: short, so that leases run out while an agent is away for longer.
+
+    ``absences``: when that happens, as shares of the time.
+    """
 
     seconds: float
     tasks: int
     lease_s: int
     settle_s: float
+    absences: tuple[float, ...]
 
 
 CALM_S = 2.0
 """Before the first kill, so that there is something to interrupt."""
 
-SHORT = Scale(seconds=20, tasks=40, lease_s=9, settle_s=120)
-LONG = Scale(seconds=120, tasks=200, lease_s=12, settle_s=240)
+PATIENT_SHARE = 0.6
+
+ABANDONED = 4
+"""Tasks under way when an agent goes away for long."""
+
+SHORT = Scale(seconds=20, tasks=40, lease_s=8, settle_s=120, absences=(0.8,))
+LONG = Scale(seconds=120, tasks=200, lease_s=12, settle_s=240, absences=(0.3, 0.9))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,13 +113,18 @@ class TaskPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Kill:
-    """``down_s``: how long the target stays down afterwards. ``pick``: chooses among children or attempts, 0 to 1."""
+    """``down_s``: how long the target stays down afterwards. ``pick``: chooses among children or attempts, 0 to 1.
+
+    ``patient``: before it, time stands still until the platform answers again. How fast that is depends on the machine,
+    and without it a slow one would see one long outage. The others strike whatever is on its way up.
+    """
 
     at: float
     target: Target
     reach: Reach
     down_s: float
     pick: float
+    patient: bool = False
 
     def __str__(self) -> str:
         return f"{self.at:6.2f} s  {self.target:9} {self.reach:10} down {self.down_s:.2f} s"
@@ -130,27 +142,55 @@ def from_environment(environ: Mapping[str, str]) -> Run:
     """``REMOTEGPU_CHAOS=long`` is the long form; ``REMOTEGPU_CHAOS_SEED`` and ``_SECONDS`` count unless empty."""
     base = LONG if environ.get("REMOTEGPU_CHAOS") == "long" else SHORT
     seconds = float(environ.get("REMOTEGPU_CHAOS_SECONDS") or base.seconds)
-    scale = Scale(seconds=seconds, tasks=base.tasks, lease_s=base.lease_s, settle_s=base.settle_s)
+    scale = replace(base, seconds=seconds)
     seed = int(environ.get("REMOTEGPU_CHAOS_SEED") or secrets.randbelow(1_000_000))
     return make(seed, scale)
 
 
 def make(seed: int, scale: Scale) -> Run:
     """The same seed and scale give the same run."""
+    rng = random.Random(seed)
+    absences = [_absence(rng, share * scale.seconds, scale) for share in scale.absences]
+    abandoned = [
+        _abandoned(rng, number, absence, scale) for number, absence in enumerate(absences * ABANDONED)
+    ]
+    others = [task_plan(rng, number, scale) for number in range(len(abandoned), scale.tasks)]
     return Run(
         seed=seed,
         scale=scale,
-        tasks=_tasks(random.Random(f"tasks {seed}"), scale),
-        kills=_kills(random.Random(f"kills {seed}"), scale),
+        tasks=sorted(abandoned + others, key=lambda plan: plan.at),
+        kills=sorted(absences + _kills(rng, absences, scale), key=lambda kill: kill.at),
     )
 
 
-def _tasks(rng: random.Random, scale: Scale) -> list[TaskPlan]:
-    plans = [task_plan(rng, number, scale) for number in range(scale.tasks)]
-    return sorted(plans, key=lambda plan: plan.at)
+def _absence(rng: random.Random, at: float, scale: Scale) -> Kill:
+    """An agent that stays away until its attempts have been given up."""
+    return Kill(
+        at=at,
+        target=rng.choice(AGENTS),
+        reach="leader",
+        down_s=scale.lease_s + rng.uniform(5, 6),
+        pick=0.0,
+        patient=True,
+    )
+
+
+def _abandoned(rng: random.Random, number: int, absence: Kill, scale: Scale) -> TaskPlan:
+    """Begins before an absence and still runs when the agent is back: its next attempt must wait for its end."""
+    return replace(
+        task_plan(rng, number, scale),
+        at=max(0.0, absence.at - rng.uniform(2, 5)),
+        machine=AGENTS.index(absence.target),
+        behaviour=rng.choice(_LONG_LIVED),
+        seconds=absence.down_s + rng.uniform(6, 8),
+        gpus=rng.choice((0, 1, 2)),
+        priority=10,
+        max_retries=rng.choice((0, 1, 1)),
+    )
 
 
 def task_plan(rng: random.Random, number: int, scale: Scale) -> TaskPlan:
+    """Any task."""
     behaviour = _one_of(rng, _BEHAVIOURS)
     return TaskPlan(
         number=number,
@@ -158,33 +198,33 @@ def task_plan(rng: random.Random, number: int, scale: Scale) -> TaskPlan:
         machine=rng.randrange(len(AGENTS)),
         behaviour=behaviour,
         kind=rng.choice(("shell", "shell", "python")),
-        seconds=rng.uniform(1.2, 1.5) * scale.lease_s if behaviour in _LONG_LIVED else rng.uniform(0.2, 2.0),
+        seconds=rng.uniform(0.2, 2.0),
         lines=rng.randint(9_000, 22_000) if behaviour == "writes_much" else rng.randint(1, 300),
         gpus=rng.choice((0, 0, 1, 1, 2)),
-        priority=rng.randint(1, 10),
+        priority=rng.randint(1, 9),
         max_retries=2 if behaviour == "fails_first" else rng.choice((0, 1, 2, 3)),
         key=f"chaos-{number}-{rng.randrange(1 << 32):08x}",
         impatience_s=rng.choice((10.0, 10.0, 10.0, rng.uniform(0.005, 0.1))),
     )
 
 
-def _kills(rng: random.Random, scale: Scale) -> list[Kill]:
-    """Every second or two, sometimes several at once, and one agent that stays away for longer than its lease."""
-    absence = Kill(
-        at=rng.uniform(CALM_S, 0.4 * scale.seconds),
-        target=rng.choice(AGENTS),
-        reach="leader",
-        down_s=scale.lease_s + rng.uniform(3.5, 5.0),
-        pick=0.0,
-    )
-    kills = [absence]
+def _kills(rng: random.Random, absences: Sequence[Kill], scale: Scale) -> list[Kill]:
+    """Every second or two, sometimes several at once."""
+    kills: list[Kill] = []
     targets = _endless_targets(rng)
     at = CALM_S
     while at < scale.seconds:
         together = rng.choice((1, 1, 1, 1, 2, 3))
-        kills += [_kill(rng, at + rng.uniform(0, 0.05), next(targets)) for _ in range(together)]
+        burst = [_kill(rng, at + rng.uniform(0, 0.05), next(targets)) for _ in range(together)]
+        kills += [replace(burst[0], at=at, patient=rng.random() < PATIENT_SHARE), *burst[1:]]
         at += rng.uniform(1.0, 3.0)
-    return sorted(kills, key=lambda kill: kill.at)
+    return [_spared(kill, absences) for kill in kills]
+
+
+def _spared(kill: Kill, absences: Sequence[Kill]) -> Kill:
+    """While an agent is away the server stays: it gives nothing up before it has listened for a whole lease."""
+    during = any(absence.at <= kill.at <= absence.at + absence.down_s for absence in absences)
+    return replace(kill, target="worker", reach="leader") if during and kill.target == "server" else kill
 
 
 def _endless_targets(rng: random.Random) -> Iterator[Target]:

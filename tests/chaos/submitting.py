@@ -1,13 +1,13 @@
 """The customers: they submit, ask again until they are told yes, and stop what they no longer want."""
 
 import asyncio
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
 
 from chaos import witness
+from chaos.clock import RunClock
 from chaos.plans import Run, TaskPlan
 from chaos.site import Platform
 from server_client import Answer
@@ -23,7 +23,7 @@ class Submissions:
     """``acknowledged``: the id that the server gave for each plan. ``stopped``: ids it was asked to stop."""
 
     platform: Platform
-    began: float = field(default_factory=time.monotonic)
+    clock: RunClock
     acknowledged: dict[str, TaskPlan] = field(default_factory=dict)
     stopped: set[str] = field(default_factory=set)
     defects: list[str] = field(default_factory=list)
@@ -36,7 +36,7 @@ class Submissions:
                 group.create_task(self._one(plan))
 
     async def _one(self, plan: TaskPlan) -> None:
-        await asyncio.sleep(plan.at - (time.monotonic() - self.began))
+        await self.clock.until(plan.at)
         task_id = (await self._insist("POST", "/tasks", plan, self._body(plan)))["id"]
         self.acknowledged[task_id] = plan
         if plan.behaviour == "is_stopped":

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from chaos import checks, outcome, plans, site
+from chaos.clock import RunClock
 from chaos.outcome import TaskRow
 from chaos.plans import Run
 from chaos.site import Platform
@@ -25,6 +26,8 @@ from server_client import http_session
 
 KEPT = Path(__file__).parents[2] / "build" / "chaos"
 LOOK_AGAIN_S = 0.5
+ANSWERING = ("postgres", "valkey", "s3", "server")
+PATIENCE_S = 10.0
 
 
 @pytest.fixture
@@ -46,9 +49,10 @@ async def test_nothing_is_lost_and_nothing_runs_twice_while_everything_is_killed
     run = plans.from_environment(os.environ)
     say(f"seed {run.seed}: {len(run.tasks)} tasks, {len(run.kills)} kills in {run.scale.seconds:g} s")
     async with http_session() as http, site.running(directory, run.scale, http) as platform:
-        told = Submissions(platform)
+        clock = RunClock()
+        told = Submissions(platform, clock)
         submitting = asyncio.create_task(told.all(run))
-        await unleash(run, platform)
+        await unleash(run, platform, clock)
         say(f"all up again; {len(told.acknowledged)} of {len(run.tasks)} submissions acknowledged")
         found = await settled(run, platform, submitting)
         problems = await everything_wrong(found, platform, told)
@@ -56,14 +60,18 @@ async def test_nothing_is_lost_and_nothing_runs_twice_while_everything_is_killed
     assert not problems, report(run, platform, problems)
 
 
-async def unleash(run: Run, platform: Platform) -> None:
+async def unleash(run: Run, platform: Platform, clock: RunClock) -> None:
     """All kills at their times, then everything up again."""
-    began = time.monotonic()
+    keeper = platform.keeper
     for kill in run.kills:
-        await asyncio.sleep(kill.at - (time.monotonic() - began))
-        platform.keeper.kill(kill)
-    await asyncio.sleep(run.scale.seconds - (time.monotonic() - began))
-    await platform.keeper.until_ready(list(platform.keeper.kept))
+        await clock.until(kill.at)
+        if kill.patient:
+            clock.pause()
+            await keeper.until_answering(ANSWERING, PATIENCE_S)
+            clock.resume()
+        keeper.kill(kill)
+    await clock.until(run.scale.seconds)
+    await keeper.until_ready(list(keeper.kept))
 
 
 async def settled(run: Run, platform: Platform, submitting: "asyncio.Task[None]") -> list[TaskRow]:
