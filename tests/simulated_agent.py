@@ -186,6 +186,7 @@ class SimulatedAgent:
         self.refused.update(answer.refused_attempts)
         for attempt_id in answer.refused_attempts:
             self._forget(attempt_id)
+            self._act(self._tell_changed())
         if answer.desired is not None:
             self._apply(answer.desired, asked=request.applied_revision)
         return answer
@@ -254,11 +255,13 @@ class SimulatedAgent:
         fields.setdefault("exit_code", 0 if state == "succeeded" else 1)
         began = self.reports.get(attempt_id)
         fields.setdefault("started_at", began.started_at if began else self.clock())
-        self._say(AttemptReport(attempt_id=attempt_id, state=state, finished_at=self.clock(), **fields))
+        fields.setdefault("finished_at", self.clock())
+        self._say(AttemptReport(attempt_id=attempt_id, state=state, **fields))
 
     def _say(self, report: AttemptReport) -> None:
-        self.reports[report.attempt_id] = report
-        self._news.set()
+        if report.attempt_id not in self.refused:
+            self.reports[report.attempt_id] = report
+            self._news.set()
 
     def stop_asked(self, attempt_id: str) -> asyncio.Event:
         """Set once the server wants the attempt stopped, or forgotten."""

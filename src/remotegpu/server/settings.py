@@ -161,7 +161,7 @@ def _objects(env: Environment) -> ObjectSettings:
 def _agents(env: Environment) -> AgentSettings:
     """A poll ends well before its silence would count as the loss of an attempt or of the machine."""
     lease = env.parsed("AGENT_LEASE_SECONDS", "300", parse_duration, 300)
-    unreachable = env.parsed("AGENT_UNREACHABLE_AFTER", "75s", parse_duration, 75)
+    unreachable = env.parsed("AGENT_UNREACHABLE_AFTER", f"{min(75, lease)}s", parse_duration, 75)
     longest = min(int(SYNC_WAIT_S), lease // 3, unreachable // 3)
     agents = AgentSettings(
         lease_seconds=lease,
@@ -172,6 +172,11 @@ def _agents(env: Environment) -> AgentSettings:
     for key, seconds in (("AGENT_LEASE_SECONDS", lease), ("AGENT_UNREACHABLE_AFTER", unreachable)):
         if seconds < 3:
             env.problems.append(f"{key}: found {seconds} s, expected at least 3 s")
+    if unreachable > lease:
+        env.problems.append(
+            f"AGENT_UNREACHABLE_AFTER: found {unreachable} s, expected at most AGENT_LEASE_SECONDS ({lease} s): what"
+            " a silent machine lost must not start on it again"
+        )
     if not 1 <= agents.sync_wait_seconds <= max(1, longest):
         env.problems.append(
             f"AGENT_SYNC_WAIT: found {agents.sync_wait_seconds} s, expected 1 to {longest} s: at most "

@@ -73,7 +73,11 @@ async def move_allocations(services: Services) -> None:
 
 
 async def expire_attempts(services: Services) -> None:
-    """Attempts whose lease ran out are lost: another try, or failed. What there is of their logs is kept."""
+    """Attempts whose lease ran out are lost: another try, or failed. What there is of their logs is kept.
+
+    Silent machines are marked first, so that the other try waits for them.
+    """
+    await mark_unreachable(services)
     lease = timedelta(seconds=services.settings.agents.lease_seconds)
     if await instances.heard_for(services) < min(lease.total_seconds(), HEARD_SECONDS):
         return

@@ -113,6 +113,15 @@ class World:
     async def until_task(self, task_id: str, *states: str, seconds: float = 15) -> dict[str, Any]:
         return await eventually(lambda: self.task(task_id), lambda task: task["state"] in states, seconds)
 
+    async def cut_off(self, host: SimulatedAgent) -> None:
+        """As if the machine had not been heard of for an hour. Its last heartbeat is written first."""
+        await asyncio.sleep(1.3)
+        self.sql(
+            "UPDATE machines SET reachable = false, reachability_since = now(), "
+            "last_seen_at = now() - interval '1 h' WHERE id = %s",
+            host.machine_id,
+        )
+
     def sql(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         """Behind the server's back, as the database's superuser."""
         with self.stack.connect(self.env) as connection:
@@ -147,6 +156,16 @@ async def eventually(
         await asyncio.sleep(0.05)
 
 
+async def until_working(worker: ServerProcess) -> None:
+    """A worker that could not start would make every scenario wait in vain."""
+    deadline = asyncio.get_running_loop().time() + 30
+    while "worker started" not in worker.log_path.read_text(encoding="utf-8"):
+        assert worker.process is not None
+        assert worker.process.poll() is None, worker.log_path.read_text(encoding="utf-8")
+        assert asyncio.get_running_loop().time() < deadline, "the worker does not start"
+        await asyncio.sleep(0.05)
+
+
 @pytest.fixture(scope="module")
 async def world(
     request: pytest.FixtureRequest, stack: Stack, tmp_path_factory: pytest.TempPathFactory
@@ -159,7 +178,7 @@ async def world(
     services = open_services(settings.load(env))
     try:
         server.start()
-        worker.start()
+        await until_working(worker.start())
         services.hub.start()
         async with http_session() as http:
             admin = await first_admin(http, server)

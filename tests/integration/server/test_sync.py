@@ -141,7 +141,7 @@ async def test_machine_that_falls_silent_is_unreachable_and_keeps_its_state(worl
 
 async def test_unreachable_machine_is_not_leased(world: World) -> None:
     host = await world.machine()
-    world.sql("UPDATE machines SET reachable = false WHERE id = %s", host.machine_id)
+    await world.cut_off(host)
     body = {
         "machine_id": host.machine_id,
         "customer_id": world.customer["id"],

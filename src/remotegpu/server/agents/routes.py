@@ -17,6 +17,7 @@ from remotegpu.protocol.version import PROTOCOL_HEADER
 from remotegpu.server.agents import attempts
 from remotegpu.server.agents.authentication import Node, Nodes, check_version
 from remotegpu.server.agents.sync import Sync
+from remotegpu.server.core import context
 from remotegpu.server.core.errors import FieldProblem, InvalidError, RemoteGPUError
 from remotegpu.server.core.guards import AGENT, Connection
 from remotegpu.server.core.services import Services
@@ -104,6 +105,7 @@ async def stream(socket: streams.Socket, stream_id: uuid.UUID) -> None:
         check_version(socket.headers.get(PROTOCOL_HEADER, ""))
         node = await nodes.authenticate(socket.headers.get("authorization"))
     except RemoteGPUError as error:
+        context.refuse(error)
         await streams.Channel(socket).close(wire.CLOSE_REFUSED, error.detail)
         return
     if not await registry.serve(stream_id, node.machine_id, socket):

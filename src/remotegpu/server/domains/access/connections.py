@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from remotegpu.kit.ids import uuid7
 from remotegpu.protocol import streams as wire
+from remotegpu.server.core import context
 from remotegpu.server.core.context import Caller
 from remotegpu.server.core.database import transaction
 from remotegpu.server.core.errors import RemoteGPUError
@@ -77,6 +78,7 @@ class Connection:
             except RemoteGPUError as error:
                 unreachable = error.code == "machine_unreachable"
                 code = wire.CLOSE_UNREACHABLE if unreachable else wire.CLOSE_REFUSED
+                context.refuse(error)
                 await self._farewell(End("refused", code, error.detail))
                 return
             await self._hold(arriving, session, allocation)

@@ -4,9 +4,11 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
+from redis.exceptions import RedisError
 
 from remotegpu.kit.clock import utc_now
 from remotegpu.server.core.database import transaction
@@ -32,6 +34,7 @@ async def announcing(services: Services) -> AsyncGenerator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+        await _leave(services)
 
 
 async def _keep(services: Services, started: datetime) -> None:
@@ -56,25 +59,45 @@ async def _lose_predecessors_sessions(services: Services, started: datetime) -> 
         )
 
 
+def _key(services: Services) -> str:
+    return f"instance:{services.settings.instance}"
+
+
 async def _beat(services: Services, started: datetime) -> None:
-    key = f"instance:{services.settings.instance}"
-    await services.redis.set(key, str(started.timestamp()), ex=ALIVE_SECONDS)
+    await services.redis.set(_key(services), str(started.timestamp()), ex=ALIVE_SECONDS)
 
 
-async def alive(services: Services) -> dict[str, datetime]:
-    """Server processes heard of within seconds, and since when they run."""
-    found: dict[str, datetime] = {}
+async def _leave(services: Services) -> None:
+    """Say so when this process ends on purpose; otherwise its word simply runs out."""
+    try:
+        await services.redis.delete(_key(services))
+    except (RedisError, OSError) as error:
+        log.warning("cannot sign off this server process", error=str(error)[:300])
+
+
+@dataclass(frozen=True)
+class Instance:
+    """``silent_for``: seconds since its last beat, by the clock of Redis."""
+
+    started: datetime
+    silent_for: float
+
+
+async def alive(services: Services) -> dict[str, Instance]:
+    """Server processes heard of within seconds."""
+    found: dict[str, Instance] = {}
     async for key in services.redis.scan_iter(match="instance:*", count=100):
-        value = await services.redis.get(key)
+        value, left = await services.redis.get(key), await services.redis.pttl(key)
         if value is not None:
-            found[key.decode().removeprefix("instance:")] = datetime.fromtimestamp(float(value), UTC)
+            started = datetime.fromtimestamp(float(value), UTC)
+            found[key.decode().removeprefix("instance:")] = Instance(started, ALIVE_SECONDS - left / 1000)
     return found
 
 
 async def heard_for(services: Services) -> float:
-    """For how many seconds agents had a server process to speak to; 0 without one."""
-    starts = (await alive(services)).values()
-    return max(((utc_now() - start).total_seconds() for start in starts), default=0.0)
+    """For how many seconds agents have had a server process to speak to; 0 when there is none now."""
+    present = [one for one in (await alive(services)).values() if one.silent_for < 2 * BEAT_SECONDS]
+    return max(((utc_now() - one.started).total_seconds() for one in present), default=0.0)
 
 
 class Missing:

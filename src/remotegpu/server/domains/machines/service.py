@@ -61,7 +61,9 @@ def _fields(row: Any, sample: HostSample | None) -> dict[str, Any]:
 async def bump(tx: AsyncSession, machine_id: uuid.UUID) -> None:
     """What the machine should be has changed: next revision, and wake its poll after the commit."""
     following = update(Machine).where(Machine.id == machine_id).values(revision=Machine.revision + 1)
-    await tx.execute(following.execution_options(synchronize_session=False))  # nobody reads it in this session
+    await tx.execute(
+        following.execution_options(synchronize_session=False)
+    )  # nobody reads it in this session
     announce(tx, "wake", machine_id)
 
 

@@ -84,7 +84,9 @@ async def _conclude(
         _queue_again(tx, task, attempt, now)
     else:
         task.finished_at = attempt.finished_at or now
-        states.set_state(tx, task, "failed" if attempt.state == "lost" else attempt.state, attempt.reason)
+        asked = task.reason.removeprefix(repository.STOPPING) if attempt.stop_requested else ""
+        final = "failed" if attempt.state == "lost" else attempt.state
+        states.set_state(tx, task, final, attempt.reason or asked)
     await tx.flush()
     await scheduling.place_queued(tx, machine, lease)
     await machines.bump(tx, machine.id)

@@ -51,13 +51,14 @@ async def events(
     async with contextlib.aclosing(_changes(services, task_id)) as changes:
         async for _ in changes:
             attempt, state = await _look(services, task_id, number)
-            if attempt is not None and attempt.id != followed:
+            while attempt is not None and attempt.id != followed:
                 followed = attempt.id
                 async with contextlib.aclosing(follow(services, attempt.id, offset)) as chunks:
                     async for chunk in chunks:
                         yield _message("chunk", chunk) if chunk else _comment("nothing new")
                 offset = 0
-            elif _is_over(attempt, state, number):
+                attempt, state = await _look(services, task_id, number)
+            if _is_over(attempt, state, number):
                 yield _message("end", await _end(services, state, attempt))
                 return
             else:

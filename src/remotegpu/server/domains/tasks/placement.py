@@ -4,6 +4,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+NO_SLOT = "waits for another task to end"
 MIN_CONCURRENCY = 4
 """Even a small machine runs this many tasks at once."""
 FIRST_RETRY = timedelta(seconds=2)
@@ -20,18 +21,22 @@ class Capacity:
 
 @dataclass(frozen=True, kw_only=True)
 class Waiting:
+    """``reason``: why it waited until now."""
+
     task_id: uuid.UUID
     gpus: int
     not_before: datetime | None
+    reason: str = ""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Either ``gpu_indices`` (starts now) or why it waits."""
+    """Either ``gpu_indices`` (starts now) or why it waits. ``previous_reason``: what was said of it until now."""
 
     task_id: uuid.UUID
     gpu_indices: list[int] | None
     reason: str = ""
+    previous_reason: str = ""
 
 
 def capacity(gpu_count: int, cpu_threads: int, in_use: list[list[int]]) -> Capacity:
@@ -52,13 +57,13 @@ def place(queue: list[Waiting], capacity_now: Capacity, gpu_count: int, now: dat
         if task.not_before is not None and task.not_before > now:
             reason = f"retries at {task.not_before:%H:%M:%S} UTC"
         elif slots <= 0:
-            reason = "waits for another task to end"
+            reason = NO_SLOT
         elif task.gpus > gpu_count:
             reason = f"wants {task.gpus} GPUs, the machine has {gpu_count}"
         elif task.gpus and (blocked or len(free) < task.gpus):
             reason, blocked = f"waits for {task.gpus} free GPU(s), {len(free)} free now", True
         if reason:
-            placements.append(Placement(task.task_id, None, reason))
+            placements.append(Placement(task.task_id, None, reason, task.reason))
             continue
         taken, free = free[: task.gpus], free[task.gpus :]
         slots -= 1

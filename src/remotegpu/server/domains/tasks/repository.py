@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.server.core.context import Caller
@@ -13,8 +13,11 @@ from remotegpu.server.core.paging import Rows
 from remotegpu.server.domains.auth.models import User
 from remotegpu.server.domains.machines.models import Machine
 from remotegpu.server.domains.tasks.models import Artifact, Attempt, Task
+from remotegpu.server.domains.tasks.placement import Waiting
 
 OPEN = ("assigned", "running")
+STOPPING = "stopping: "
+"""How the reason of a task begins that was asked to stop and has not ended."""
 FINAL = ("succeeded", "failed", "timed_out", "stopped", "cancelled")
 
 
@@ -45,25 +48,41 @@ async def find(tx: AsyncSession, caller: Caller | None, task_id: uuid.UUID) -> A
     return row
 
 
-async def queue_of(tx: AsyncSession, machine_id: uuid.UUID, now: datetime, limit: int) -> list[Task]:
+def _due(machine_id: uuid.UUID, now: datetime) -> ColumnElement[bool]:
+    """Queued on that machine, and no back-off to wait for."""
+    return and_(
+        Task.machine_id == machine_id,
+        Task.state == "queued",
+        or_(Task.not_before.is_(None), Task.not_before <= now),
+    )
+
+
+async def queue_of(tx: AsyncSession, machine_id: uuid.UUID, now: datetime, limit: int) -> list[Waiting]:
     """Queued tasks of a machine whose back-off is over, in the order they may start."""
     query = (
-        select(Task)
-        .where(
-            Task.machine_id == machine_id,
-            Task.state == "queued",
-            or_(Task.not_before.is_(None), Task.not_before <= now),
-        )
+        select(Task.id, Task.gpus, Task.not_before, Task.reason)
+        .where(_due(machine_id, now))
         .order_by(Task.priority.desc(), Task.queued_at, Task.id)
         .limit(limit)
     )
-    return list(await tx.scalars(query))
+    return [
+        Waiting(task_id=task_id, gpus=gpus, not_before=not_before, reason=reason)
+        for task_id, gpus, not_before, reason in (await tx.execute(query)).all()
+    ]
 
 
-async def open_attempts(tx: AsyncSession, machine_id: uuid.UUID) -> list[Attempt]:
-    query = (
-        select(Attempt).where(Attempt.machine_id == machine_id, Attempt.state.in_(OPEN)).order_by(Attempt.id)
-    )
+async def explain_wait(tx: AsyncSession, machine_id: uuid.UUID, now: datetime, reason: str) -> None:
+    """Say of every due task of a machine why it waits."""
+    await tx.execute(update(Task).where(_due(machine_id, now), Task.reason != reason).values(reason=reason))
+
+
+async def explain_wait_of(tx: AsyncSession, task_id: uuid.UUID, reason: str) -> None:
+    await tx.execute(update(Task).where(Task.id == task_id).values(reason=reason))
+
+
+async def gpus_in_use(tx: AsyncSession, machine_id: uuid.UUID) -> list[list[int]]:
+    """GPU indices of each open attempt of a machine."""
+    query = select(Attempt.gpu_indices).where(Attempt.machine_id == machine_id, Attempt.state.in_(OPEN))
     return list(await tx.scalars(query))
 
 

@@ -21,20 +21,30 @@ QUEUE_LOOKAHEAD = 200
 async def place_queued(tx: AsyncSession, machine: Machine, lease: timedelta) -> None:
     """Start what fits on a machine whose row the caller has locked; say of the rest why it waits."""
     now = utc_now()
-    queue = await repository.queue_of(tx, machine.id, now, QUEUE_LOOKAHEAD)
-    if not queue:
-        return
     obstacle = _obstacle(machine)
-    placements = [] if obstacle else await _placements(tx, machine, queue, now)
-    chosen = {choice.task_id: choice for choice in placements}
+    if not obstacle:
+        in_use = await repository.gpus_in_use(tx, machine.id)
+        room = placement.capacity(machine.gpu_count, machine.cpu_threads, in_use)
+        obstacle = "" if room.free_slots > 0 else placement.NO_SLOT
+        if not obstacle:
+            await _fill(tx, machine, room, now, lease)
+            return
+    await repository.explain_wait(tx, machine.id, now, obstacle)
+
+
+async def _fill(
+    tx: AsyncSession, machine: Machine, room: placement.Capacity, now: datetime, lease: timedelta
+) -> None:
+    queue = await repository.queue_of(tx, machine.id, now, QUEUE_LOOKAHEAD)
     placed = False
-    for task in queue:
-        choice = chosen.get(task.id)
-        if choice is None or choice.gpu_indices is None:
-            task.reason = choice.reason if choice else obstacle
-            continue
-        _assign(tx, task, choice.gpu_indices, now, lease)
-        placed = True
+    for choice in placement.place(queue, room, machine.gpu_count, now):
+        if choice.gpu_indices is not None:
+            task = await tx.get(Task, choice.task_id)
+            assert task is not None, "the machine's lock keeps the queue as it was read"
+            _assign(tx, task, choice.gpu_indices, now, lease)
+            placed = True
+        elif choice.reason != choice.previous_reason:
+            await repository.explain_wait_of(tx, choice.task_id, choice.reason)
     await tx.flush()
     if placed:
         await machines.bump(tx, machine.id)
@@ -49,17 +59,6 @@ def _obstacle(machine: Machine) -> str:
     if not machine.reachable:
         return "waits: the machine is unreachable"
     return ""
-
-
-async def _placements(
-    tx: AsyncSession, machine: Machine, queue: list[Task], now: datetime
-) -> list[placement.Placement]:
-    in_use = [attempt.gpu_indices for attempt in await repository.open_attempts(tx, machine.id)]
-    waiting = [
-        placement.Waiting(task_id=task.id, gpus=task.gpus, not_before=task.not_before) for task in queue
-    ]
-    room = placement.capacity(machine.gpu_count, machine.cpu_threads, in_use)
-    return placement.place(waiting, room, machine.gpu_count, now)
 
 
 def _assign(tx: AsyncSession, task: Task, gpu_indices: list[int], now: datetime, lease: timedelta) -> None:

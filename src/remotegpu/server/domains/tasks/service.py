@@ -147,7 +147,7 @@ async def _stop(tx: AsyncSession, task: Task, reason: str) -> None:
         task.finished_at = utc_now()
         states.set_state(tx, task, "cancelled", reason)
     else:
-        task.reason = f"stopping: {reason}"
+        task.reason = f"{repository.STOPPING}{reason}"[:500]
         await tx.execute(
             update(Attempt)
             .where(Attempt.task_id == task.id, Attempt.state.in_(repository.OPEN))
