@@ -1,17 +1,21 @@
 """What happens around every request: request id, caller's address, one log line, metrics, security headers."""
 
+import asyncio
 import re
 import time
 import uuid
+from collections.abc import Awaitable
 
+import msgspec
 import structlog
 from litestar import Litestar
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from prometheus_client import Counter, Histogram
 
 from remotegpu.server import refusals
-from remotegpu.server.core import context
+from remotegpu.server.core import context, problems
 from remotegpu.server.core.context import RequestContext
+from remotegpu.server.core.errors import UnavailableError
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 SECURITY_HEADERS = [
@@ -42,11 +46,40 @@ LATENCY = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 LONG_LIVED = ("/agent/sync", "/agent/streams", "/events", "/log/stream", "/terminal", "/ssh")
+STOPPING = UnavailableError("the server is being restarted; try again in a moment", code="restarting")
 
 log = structlog.get_logger()
 
 
-def observed(app: Litestar) -> ASGIApp:
+class Waiting:
+    """Polls and event streams in progress: answers that take as long as nothing happens."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[asyncio.Task[None], Scope] = {}
+
+    async def run(self, scope: Scope, work: Awaitable[None]) -> bool:
+        """Do the ``work`` of one request. False: it was cut off because the server stops."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks[task] = scope
+        try:
+            await work
+        except asyncio.CancelledError:
+            if scope["type"] != "http":
+                raise
+            return False
+        finally:
+            del self._tasks[task]
+        return True
+
+    def cut_off(self) -> None:
+        """Whoever waits is told to come back, to this server's successor."""
+        for task, scope in self._tasks.items():
+            if scope["type"] == "http" and refusals.route_of(scope).endswith(LONG_LIVED):
+                task.cancel()
+
+
+def observed(app: Litestar, waiting: Waiting) -> ASGIApp:
     """``app`` with all of this around it, also around paths that lead nowhere."""
     services = app.state["services"]
 
@@ -69,11 +102,22 @@ def observed(app: Litestar) -> ASGIApp:
             await send(message)
 
         try:
-            await app(scope, receive, send_with_headers)
+            if not await waiting.run(scope, app(scope, receive, send_with_headers)):
+                await _end_early(send_with_headers, started=bool(status))
         finally:
             _observe(scope, status, time.perf_counter() - started)
 
     return middleware
+
+
+async def _end_early(send: Send, *, started: bool) -> None:
+    """The end of a stream, or an answer in place of the one that did not come in time."""
+    body = b""
+    if not started:
+        body = msgspec.json.encode(problems.respond(STOPPING).content)
+        kind = [(b"content-type", problems.MEDIA_TYPE.encode()), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": 503, "headers": kind})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def _complete(headers: list[tuple[bytes, bytes]], path: str, request_id: str) -> list[tuple[bytes, bytes]]:
