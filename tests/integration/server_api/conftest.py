@@ -15,9 +15,9 @@ from server_client import Client, ServerProcess
 def server(
     module_server_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ServerProcess]:
-    """``remotegpu server run``, shared by one module's tests."""
+    """``remotegpu server run``, shared by one module's tests, which may say from which address they come."""
     directory: Path = tmp_path_factory.mktemp("server")
-    variables = {**module_server_env, "AGENT_DIAL_TIMEOUT": "1s"}
+    variables = {**module_server_env, "AGENT_DIAL_TIMEOUT": "1s", "TRUSTED_PROXIES": "127.0.0.1"}
     with sc.running_server(variables, directory) as running:
         yield running
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterator
 from http.cookies import Morsel
 from typing import Any
 
@@ -15,16 +14,6 @@ import server_client as sc
 from server_client import IN_BODY, Answer, Client, ServerProcess
 
 COOKIE = "rg_refresh"
-
-
-@pytest.fixture(scope="module")
-def server(
-    module_server_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServerProcess]:
-    """A server behind a proxy, which is this test: it says from which address a request comes."""
-    variables = {**module_server_env, "TRUSTED_PROXIES": "127.0.0.1"}
-    with sc.running_server(variables, tmp_path_factory.mktemp("server")) as running:
-        yield running
 
 
 @pytest.fixture

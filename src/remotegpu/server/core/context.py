@@ -5,6 +5,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
 
+from remotegpu.server.core.errors import RemoteGPUError
+
 
 class Role(StrEnum):
     ADMIN = "admin"
@@ -50,6 +52,11 @@ _current: ContextVar[RequestContext | None] = ContextVar("remotegpu_request", de
 def current() -> RequestContext:
     """The context of this request, or an empty one in jobs and at start."""
     return _current.get() or RequestContext()
+
+
+def refuse(error: RemoteGPUError) -> None:
+    """Have a refusal recorded before the next message leaves: for handlers that answer it themselves."""
+    current().refusal = (error.status, error.code, error.detail)
 
 
 def enter(context: RequestContext) -> None:
