@@ -21,10 +21,10 @@ async def sync(state: State, machine_id: uuid.UUID, data: SyncRequest) -> SyncRe
     return SyncResponse()
 
 
-
-
 async def open_pool(app: Litestar) -> None:
-    conninfo = "host={DB_HOST} port={DB_PORT} dbname={DB_NAME} user={DB_USER} password={DB_PASSWORD}".format(**os.environ)
+    conninfo = "host={DB_HOST} port={DB_PORT} dbname={DB_NAME} user={DB_USER} password={DB_PASSWORD}".format(
+        **os.environ
+    )
     app.state.pool = AsyncConnectionPool(conninfo, min_size=10, max_size=10, open=False)
     await app.state.pool.open()
 

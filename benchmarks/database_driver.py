@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import psycopg
 import uvloop
-from harness import Site, add_machines, report, site
 from sqlalchemy import select, update
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
+from harness import Site, add_machines, report, site
 from remotegpu.server.domains.machines.models import Machine
 
 CLIENTS = 8
@@ -31,7 +31,9 @@ async def rate(seconds: float, one: Callable[[int], Awaitable[None]]) -> int:
     return round(done / seconds)
 
 
-async def under_sqlalchemy(running: Site, driver: str, seconds: float, machine_ids: list[object]) -> dict[str, int]:
+async def under_sqlalchemy(
+    running: Site, driver: str, seconds: float, machine_ids: list[object]
+) -> dict[str, int]:
     url = URL.create(
         f"postgresql+{driver}",
         username=running.env["DB_USER"],
@@ -76,11 +78,14 @@ async def bare(running: Site, seconds: float, machine_ids: list[object]) -> dict
     env = running.env
     where = {"host": env["DB_HOST"], "user": env["DB_USER"], "password": env["DB_PASSWORD"]}
     ours = [
-        await psycopg.AsyncConnection.connect(**where, port=int(env["DB_PORT"]), dbname=env["DB_NAME"], autocommit=True)
+        await psycopg.AsyncConnection.connect(
+            **where, port=int(env["DB_PORT"]), dbname=env["DB_NAME"], autocommit=True
+        )
         for _ in range(CLIENTS)
     ]
     theirs = [
-        await asyncpg.connect(**where, port=int(env["DB_PORT"]), database=env["DB_NAME"]) for _ in range(CLIENTS)
+        await asyncpg.connect(**where, port=int(env["DB_PORT"]), database=env["DB_NAME"])
+        for _ in range(CLIENTS)
     ]
 
     async def psycopg_read(number: int) -> None:

@@ -88,7 +88,11 @@ class Site:
         """Start ``python ARGUMENTS`` with the site's environment."""
         chosen = port or free_port()
         log = self.directory / f"program-{len(self.programs)}.log"
-        extra = {"SERVER_PORT": str(chosen), "PUBLIC_URL": f"http://127.0.0.1:{chosen}", "LOG_LEVEL": "warning"}
+        extra = {
+            "SERVER_PORT": str(chosen),
+            "PUBLIC_URL": f"http://127.0.0.1:{chosen}",
+            "LOG_LEVEL": "warning",
+        }
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, *arguments],
@@ -132,7 +136,10 @@ def wait_for(program: Program, path: str) -> None:
     """Until ``path`` answers 200. Raises with the log's end when it does not."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and program.process.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", program.port), timeout=5) as asked:
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", program.port), timeout=5) as asked,
+        ):
             asked.sendall(f"GET {path} HTTP/1.1\r\nHost: benchmark\r\nConnection: close\r\n\r\n".encode())
             if asked.recv(64).startswith(b"HTTP/1.1 200"):
                 return
@@ -154,7 +161,9 @@ def site() -> Iterator[Site]:
         yield running
     except BaseException:
         for program in running.programs:
-            sys.stderr.write(f"== {program.process.args}\n{program.log.read_text(errors='replace')[-3000:]}\n")
+            sys.stderr.write(
+                f"== {program.process.args}\n{program.log.read_text(errors='replace')[-3000:]}\n"
+            )
         raise
     finally:
         for program in running.programs:
@@ -174,8 +183,8 @@ def add_machines(running: Site, count: int, state: str = "online") -> list[Agent
     agents = [Agent(uuid7(), new_secret("rgn_")) for _ in range(count)]
     with running.database() as connection, connection.cursor() as cursor:
         columns = (
-            "id, name, state, maintenance, region, revision, applied_revision, reachable, reachability_since, last_seen_at,"
-            " agent_version, protocol_version, boot_id, inventory_hash, simulated, isolation, gpu_count, gpu_model,"
+            "id, name, state, maintenance, region, revision, applied_revision, reachable, reachability_since,"
+            " last_seen_at, agent_version, protocol_version, boot_id, inventory_hash, simulated, isolation, gpu_count, gpu_model,"
             " gpu_memory_bytes, cpu_threads, memory_bytes, os, driver_version, rotation_requested, created_at"
         )
         with cursor.copy(f"COPY machines ({columns}) FROM STDIN") as copy:
@@ -240,7 +249,12 @@ def sync_body(agent: Agent, *, wait: bool, revision: int = 1, gpus: int = 8) -> 
     ]
     now = time.time()
     sample = HostSample(
-        taken_at=now, cpu_ratio=0.4, memory_used_bytes=2**38, memory_total_bytes=2**40, load_1m=12.0, gpus=samples
+        taken_at=now,
+        cpu_ratio=0.4,
+        memory_used_bytes=2**38,
+        memory_total_bytes=2**40,
+        load_1m=12.0,
+        gpus=samples,
     )
     return msgspec.json.encode(
         SyncRequest(
@@ -275,7 +289,8 @@ class RawHttp:
     def send(self, path: str, token: str, body: bytes) -> None:
         head = (
             f"POST {path} HTTP/1.1\r\nHost: benchmark\r\nAuthorization: Bearer {token}\r\n"
-            f"{PROTOCOL_HEADER}: {PROTOCOL_VERSION}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"{PROTOCOL_HEADER}: {PROTOCOL_VERSION}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n"
         )
         self.writer.write(head.encode() + body)
 
@@ -310,7 +325,13 @@ def percentiles(seconds: list[float]) -> dict[str, float]:
     def at(share: float) -> float:
         return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000, 2)
 
-    return {"p50_ms": at(0.5), "p90_ms": at(0.9), "p99_ms": at(0.99), "max_ms": at(1.0), "samples": len(ordered)}
+    return {
+        "p50_ms": at(0.5),
+        "p90_ms": at(0.9),
+        "p99_ms": at(0.99),
+        "max_ms": at(1.0),
+        "samples": len(ordered),
+    }
 
 
 class Person:
@@ -321,9 +342,13 @@ class Person:
         self.url = f"{url}/api/v1"
         self.headers = {"Authorization": f"Bearer {token}"}
 
-    async def call(self, method: str, path: str, body: object = None, **query: object) -> Any:  # noqa: ANN401 - JSON
+    async def call(self, method: str, path: str, body: object = None, **query: object) -> Any:
         async with self.http.request(
-            method, self.url + path, json=body, headers=self.headers, params={k: str(v) for k, v in query.items()}
+            method,
+            self.url + path,
+            json=body,
+            headers=self.headers,
+            params={k: str(v) for k, v in query.items()},
         ) as answer:
             text = await answer.read()
             if answer.status >= 400:
@@ -331,7 +356,9 @@ class Person:
             return json.loads(text) if text else None
 
 
-async def sign_in(http: aiohttp.ClientSession, url: str, email: str, password: str, new_password: str) -> Person:
+async def sign_in(
+    http: aiohttp.ClientSession, url: str, email: str, password: str, new_password: str
+) -> Person:
     """Sign in for the first time: the password is changed."""
     async with http.post(f"{url}/api/v1/auth/login", json={"email": email, "password": password}) as answer:
         token = (await answer.json())["access_token"]
@@ -351,5 +378,9 @@ async def admin(running: Site, http: aiohttp.ClientSession, url: str) -> Person:
 
 def report(name: str, goal: str, **figures: object) -> None:
     """Print one JSON document: what was measured, on what, against which goal."""
-    host = {"cores": os.cpu_count(), "python": platform.python_version(), "load_1m": round(os.getloadavg()[0], 2)}
+    host = {
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "load_1m": round(os.getloadavg()[0], 2),
+    }
     print(json.dumps({"benchmark": name, "goal": goal, "host": host, **figures}, indent=2))

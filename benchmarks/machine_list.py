@@ -1,18 +1,21 @@
-"""A signed-in list of 100 out of 10,000 machines, filtered and sorted, beside what dstack and GPUStack answer when empty."""
+"""A signed-in list of 100 out of 10,000 machines, filtered and sorted, beside dstack and GPUStack with empty lists."""
 
 import argparse
 import time
 
 import aiohttp
-import rivals
 import uvloop
+
+import rivals
 from harness import Site, add_machines, admin, percentiles, report, site
 
 MACHINES = 10_000
 QUERY = "page=3&page_size=100&state=online&region=region-2&sort=-last_seen_at"
 
 
-async def latencies(http: aiohttp.ClientSession, method: str, url: str, seconds: float, **request: object) -> list[float]:
+async def latencies(
+    http: aiohttp.ClientSession, method: str, url: str, seconds: float, **request: object
+) -> list[float]:
     """One client, one request after the other."""
     waits: list[float] = []
     end = time.perf_counter() + seconds
@@ -44,7 +47,11 @@ async def run(running: Site, seconds: float, *, with_rivals: bool) -> None:
             headers = {"Authorization": rival.authorization, "Content-Type": "application/json"}
             await latencies(http, rival.method, url, 1, headers=headers, data=rival.body)
             theirs = await latencies(http, rival.method, url, seconds, headers=headers, data=rival.body)
-            others[rival.name] = {"version": rival.version, "per_s": round(len(theirs) / seconds), **percentiles(theirs)}
+            others[rival.name] = {
+                "version": rival.version,
+                "per_s": round(len(theirs) / seconds),
+                **percentiles(theirs),
+            }
     per_second = round(len(mine) / seconds)
     ratios = {name: round(per_second / max(1, figures["per_s"]), 1) for name, figures in others.items()}
     report(

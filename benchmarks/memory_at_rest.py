@@ -5,6 +5,7 @@ import asyncio
 
 import aiohttp
 import uvloop
+
 from harness import Site, report, site
 from world import leased_world
 

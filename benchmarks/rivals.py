@@ -1,4 +1,4 @@
-"""dstack and GPUStack from their published packages, each in an environment of its own, for the same client in one run."""
+"""dstack and GPUStack from their published packages, each in its own environment, for the same client in one run."""
 
 import base64
 import os
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import Program, Site, free_port
-
 from remotegpu.local import roles
 
 START_SECONDS = 180.0
@@ -41,7 +40,9 @@ def install(name: str) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     uv = shutil.which("uv") or str(Path(__file__).parent.parent / ".tools" / "uv" / "bin" / "uv")
     subprocess.run([uv, "venv", "-q", str(folder)], check=True)
-    subprocess.run([uv, "pip", "install", "-q", "-p", str(folder / "bin" / "python"), VERSIONS[name]], check=True)
+    subprocess.run(
+        [uv, "pip", "install", "-q", "-p", str(folder / "bin" / "python"), VERSIONS[name]], check=True
+    )
     done.write_text(VERSIONS[name])
     return folder
 
@@ -50,7 +51,17 @@ def dstack(running: Site) -> Rival:
     folder, port, token = install("dstack"), free_port(), "benchmark-token"
     home = running.directory / "dstack"
     home.mkdir()
-    command = [str(folder / "bin" / "dstack"), "server", "-y", "-p", str(port), "--token", token, "-l", "error"]
+    command = [
+        str(folder / "bin" / "dstack"),
+        "server",
+        "-y",
+        "-p",
+        str(port),
+        "--token",
+        token,
+        "-l",
+        "error",
+    ]
     program = _start(running, command, port, {"HOME": str(home), "DSTACK_SERVER_DIR": str(home / "server")})
     rival = Rival(
         "dstack fleets/list",
@@ -75,7 +86,9 @@ def gpustack(running: Site) -> Rival:
     command += ["--gateway-mode", "disabled", "--database-url", _database(running, "gpustack")]
     program = _start(running, command, port, {"HOME": str(home)})
     basic = base64.b64encode(f"admin:{password}".encode()).decode()
-    rival = Rival("GPUStack /v2/workers", VERSIONS["gpustack"], api_port, "GET", "/v2/workers", f"Basic {basic}", b"")
+    rival = Rival(
+        "GPUStack /v2/workers", VERSIONS["gpustack"], api_port, "GET", "/v2/workers", f"Basic {basic}", b""
+    )
     _wait(program, rival)
     return rival
 
@@ -92,7 +105,11 @@ def _start(running: Site, command: list[str], port: int, env: dict[str, str]) ->
     log = running.directory / f"{Path(command[0]).name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, env={**os.environ, **env}, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            env={**os.environ, **env},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
     program = Program(process, port, log)
     running.programs.append(program)

@@ -6,6 +6,7 @@ import time
 
 import aiohttp
 import uvloop
+
 from harness import Site, percentiles, report, site
 from world import World, leased_world
 

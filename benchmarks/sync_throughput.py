@@ -1,9 +1,10 @@
-"""Sync calls per second with 1,000 agents that speak the real protocol, beside a bare handler with one UPDATE per call."""
+"""Sync calls per second with 1,000 agents speaking the real protocol, beside a bare handler with one UPDATE each."""
 
 import argparse
 import asyncio
 
 import uvloop
+
 from harness import Agent, RawHttp, Site, add_machines, rate, report, site, sync_body
 
 ROUNDS = 3

@@ -10,6 +10,7 @@ import uuid
 
 import aiohttp
 import uvloop
+
 from harness import Person, Site, percentiles, report, site
 from world import World, leased_world
 

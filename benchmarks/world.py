@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
+
 from harness import Person, Program, Site, admin, sign_in
 
 READY_SECONDS = 30.0
@@ -42,7 +43,9 @@ async def leased_world(running: Site, http: aiohttp.ClientSession) -> AsyncItera
     ends = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     lease = {"machine_id": machine["id"], "customer_id": customer["id"], "ends_at": ends}
     await operator.call("POST", "/allocations", lease)
-    member = await sign_in(http, server.url, email, made["initial_password"], f"Benchmark-{secrets.token_hex(8)}")
+    member = await sign_in(
+        http, server.url, email, made["initial_password"], f"Benchmark-{secrets.token_hex(8)}"
+    )
     await asyncio.sleep(1)
     yield World(server, worker, agent, operator, member, machine["id"])
 
@@ -52,14 +55,27 @@ async def _agent(running: Site, operator: Person, server: Program) -> Program:
     token_file, env_file = running.directory / "join-token", running.directory / "agent.env"
     token_file.write_text(token)
     data = running.directory / "agent"
-    shared = ["--data-dir", str(data), "--env-file", str(env_file), "--isolation", "directory", "--simulate-gpus", "2"]
+    shared = [
+        "--data-dir",
+        str(data),
+        "--env-file",
+        str(env_file),
+        "--isolation",
+        "directory",
+        "--simulate-gpus",
+        "2",
+    ]
     running.remotegpu("agent", "enroll", "--server", server.url, "--token-file", str(token_file), *shared)
     return running.start("-m", "remotegpu.cli.main", "agent", "run", env=read_env(env_file))
 
 
 def read_env(path: Path) -> dict[str, str]:
     """An environment file as the service manager reads it."""
-    lines = (line.partition("=") for line in path.read_text().splitlines() if "=" in line and not line.startswith("#"))
+    lines = (
+        line.partition("=")
+        for line in path.read_text().splitlines()
+        if "=" in line and not line.startswith("#")
+    )
     return {key.strip(): value.strip().strip("\"'") for key, _, value in lines}
 
 

@@ -3,7 +3,7 @@
 import uuid
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.kit.clock import utc_now
@@ -31,15 +31,13 @@ async def compose(
     tx: AsyncSession, machine_id: uuid.UUID, *, ca_public_key: str, lease_seconds: int, watched: bool
 ) -> DesiredState:
     """The document for one machine, at the revision read first: a later change means one more round, never a loss."""
-    machine = await tx.get(Machine, machine_id)
-    if machine is None:
-        raise NotAuthenticatedError("this machine was deleted; enrol it again", code="node_token_refused")
-    allocation = await leases.holder(tx, machine_id)
-    attempts = await tasks.desired_attempts(tx, machine_id)
-    streams = await sessions.waiting_streams(tx, machine_id, utc_now() - STREAM_WINDOW)
+    machine, allocation, customer_status = await _read(tx, machine_id)
+    leased = allocation is not None  # nothing runs on a machine that nobody holds: no need to ask
+    attempts = await tasks.desired_attempts(tx, machine_id) if leased else []
+    streams = await sessions.waiting_streams(tx, machine_id, utc_now() - STREAM_WINDOW) if leased else []
     return DesiredState(
         revision=machine.revision,
-        accounts=await _accounts(tx, allocation),
+        accounts=await _accounts(tx, allocation, customer_status),
         cleanups=_cleanups(allocation),
         attempts=[_attempt(attempt, task, allocation) for attempt, task in attempts],
         streams=[_stream(session) for session in streams],
@@ -51,11 +49,29 @@ async def compose(
     )
 
 
-async def _accounts(tx: AsyncSession, allocation: Allocation | None) -> list[AccountSpec]:
+async def _read(tx: AsyncSession, machine_id: uuid.UUID) -> tuple[Machine, Allocation | None, str | None]:
+    """The machine, the allocation that holds it, and the customer's status, in one statement."""
+    query = (
+        select(Machine, Allocation, Customer.status)
+        .outerjoin(
+            Allocation, and_(Allocation.machine_id == Machine.id, Allocation.state.in_(leases.HOLDING_STATES))
+        )
+        .outerjoin(Customer, Customer.id == Allocation.customer_id)
+        .where(Machine.id == machine_id)
+    )
+    row = (await tx.execute(query)).first()
+    if row is None:
+        raise NotAuthenticatedError("this machine was deleted; enrol it again", code="node_token_refused")
+    return row[0], row[1], row[2]
+
+
+async def _accounts(
+    tx: AsyncSession, allocation: Allocation | None, customer_status: str | None
+) -> list[AccountSpec]:
     """The leaseholder's account. A suspended company keeps its account and files, but nothing opens it."""
     if allocation is None or allocation.state not in leases.USABLE_STATES:
         return []
-    active = await tx.scalar(select(Customer.status).where(Customer.id == allocation.customer_id)) == "active"
+    active = customer_status == "active"
     return [
         AccountSpec(
             name=allocation.account,
