@@ -4,12 +4,12 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
-from litestar.openapi.spec import OpenAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from remotegpu.server.app import create_app
 from remotegpu.server.core import problems
 from remotegpu.server.core.database import transaction
+from remotegpu.server.core.openapi_document import document
 from remotegpu.server.core.services import Services, open_services
 from remotegpu.server.domains.audit import service as audit
 from remotegpu.server.domains.auth import service as auth
@@ -59,5 +59,5 @@ def openapi_document() -> str:
     import asyncssh  # noqa: PLC0415 - only here, for a throw-away key
 
     key = asyncssh.generate_private_key("ssh-ed25519").export_private_key().decode()
-    schema: OpenAPI = create_app(load({**_PLACEHOLDERS, "SSH_CA_KEY": key})).openapi_schema
-    return json.dumps(schema.to_schema(), indent=2, sort_keys=True, ensure_ascii=False)
+    app = create_app(load({**_PLACEHOLDERS, "SSH_CA_KEY": key}))
+    return json.dumps(document(app), indent=2, sort_keys=True, ensure_ascii=False)

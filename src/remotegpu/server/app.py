@@ -11,7 +11,6 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
 from litestar.response import Redirect
 
 from remotegpu import __version__
@@ -20,7 +19,8 @@ from remotegpu.server.agents import routes as agents
 from remotegpu.server.agents.authentication import Nodes
 from remotegpu.server.agents.heartbeats import Heartbeats
 from remotegpu.server.agents.sync import Sync
-from remotegpu.server.core import guards, paging
+from remotegpu.server.core import guards, openapi_document, paging
+from remotegpu.server.core import openapi as documentation
 from remotegpu.server.core.bodies import JsonRequest
 from remotegpu.server.core.services import Services, open_services, provide_services
 from remotegpu.server.core.unit_of_work import provide_tx
@@ -41,6 +41,8 @@ from remotegpu.server.signals import connect_signals
 MAX_BODY = 2 * 1024 * 1024
 """Largest body of an ordinary call; artifacts go to the object store directly."""
 
+OPENAPI = "openapi_document"
+"""Where the application keeps the encoded document once somebody has asked for it."""
 PEOPLE = [auth, customers, machines, allocations, tasks, access, audit, monitoring]
 
 
@@ -61,15 +63,16 @@ def openapi() -> OpenAPIConfig:
             "/api/v1/schema", route_handlers=[], guards=[guards.PUBLIC], include_in_schema=False
         ),
         security=[{"bearer": []}],
-        components=Components(security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer")}),
+        components=documentation.SCHEMES,
     )
 
 
 @get("/api/v1/openapi.json", guards=[guards.PUBLIC], include_in_schema=False, sync_to_thread=False)
 def openapi_json(request: Request[None, None, State]) -> Response[bytes]:
     """The OpenAPI document."""
-    body = msgspec.json.encode(request.app.openapi_schema.to_schema())
-    return Response(body, media_type="application/json")
+    if OPENAPI not in request.app.state:
+        request.app.state[OPENAPI] = msgspec.json.encode(openapi_document.document(request.app))
+    return Response(request.app.state[OPENAPI], media_type="application/json")
 
 
 @get("/api/v1/docs", guards=[guards.PUBLIC], include_in_schema=False, sync_to_thread=False)
@@ -131,4 +134,5 @@ def create_app(settings: Settings) -> Litestar:
         streams=Streams(),
         sync=Sync(services, heartbeats),
     )
+    documentation.complete(app)
     return app

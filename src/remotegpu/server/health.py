@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 
 import msgspec
 from litestar import Response, get
+from litestar.openapi.datastructures import ResponseSpec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.exceptions import RedisError
 from sqlalchemy import text
@@ -37,7 +38,14 @@ async def health(services: Services) -> Health:
     return Health(status="ok", version=__version__, instance=services.settings.instance)
 
 
-@get("/health/ready", guards=[PUBLIC], tags=["health"])
+@get(
+    "/health/ready",
+    guards=[PUBLIC],
+    tags=["health"],
+    responses={
+        503: ResponseSpec(Readiness, generate_examples=False, description="Something does not answer")
+    },
+)
 async def ready(services: Services) -> Response[Readiness]:
     """The process can serve: database, cache and object store answer."""
     database, redis, objects = await asyncio.gather(_database(services), _redis(services), _objects(services))
