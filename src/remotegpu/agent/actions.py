@@ -240,4 +240,5 @@ def _attempt_view(life: AttemptLife) -> AttemptView:
         alive=life.alive,
         grace_s=spec.grace_s,
         stop_grace_s=life.stop_grace_s,
+        gpu_indices=frozenset(spec.gpu_indices),
     )

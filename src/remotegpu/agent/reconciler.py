@@ -25,6 +25,7 @@ class AttemptView:
     alive: bool
     grace_s: float = 10.0
     stop_grace_s: float | None = None
+    gpu_indices: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,8 +168,12 @@ def _end_attempts(desired: DesiredState, actual: Actual) -> Iterator[Action]:
 
 
 def _begin_attempts(desired: DesiredState, actual: Actual) -> Iterator[Action]:
+    """What may begin now. An attempt that was given up while we were away may still run: whoever follows it on its
+    task or on one of its GPUs waits for its end."""
     kept = _kept_accounts(desired)
-    running_tasks = {view.task_id for view in actual.attempts.values() if view.alive}
+    alive = [view for view in actual.attempts.values() if view.alive]
+    running_tasks = {view.task_id for view in alive}
+    busy_gpus = frozenset[int]().union(*(view.gpu_indices for view in alive))
     for spec in sorted(_wanted(desired, actual).values(), key=lambda spec: spec.number):
         if spec.attempt_id in actual.attempts:
             continue
@@ -180,7 +185,11 @@ def _begin_attempts(desired: DesiredState, actual: Actual) -> Iterator[Action]:
             yield SettleAttempt(
                 spec, "failed", f"account {spec.account!r} has no lease on this machine (any more)"
             )
-        elif _is_present(kept[spec.account], actual) and spec.task_id not in running_tasks:
+        elif (
+            _is_present(kept[spec.account], actual)
+            and spec.task_id not in running_tasks
+            and busy_gpus.isdisjoint(spec.gpu_indices)
+        ):
             running_tasks.add(spec.task_id)
             yield StartAttempt(spec)
 
