@@ -184,8 +184,9 @@ def add_machines(running: Site, count: int, state: str = "online") -> list[Agent
     with running.database() as connection, connection.cursor() as cursor:
         columns = (
             "id, name, state, maintenance, region, revision, applied_revision, reachable, reachability_since,"
-            " last_seen_at, agent_version, protocol_version, boot_id, inventory_hash, simulated, isolation, gpu_count, gpu_model,"
-            " gpu_memory_bytes, cpu_threads, memory_bytes, os, driver_version, rotation_requested, created_at"
+            " last_seen_at, agent_version, protocol_version, boot_id, inventory_hash, simulated, isolation,"
+            " gpu_count, gpu_model, gpu_memory_bytes, cpu_threads, memory_bytes, os, driver_version,"
+            " rotation_requested, created_at"
         )
         with cursor.copy(f"COPY machines ({columns}) FROM STDIN") as copy:
             for number, agent in enumerate(agents):

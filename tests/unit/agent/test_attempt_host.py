@@ -181,9 +181,9 @@ def test_stop_file_ends_it_at_once_with_a_signal_and_soon_without(attempt: Run, 
 
 
 def test_second_stop_with_less_grace_shortens_the_first(attempt: Run) -> None:
-    made = attempt(*sh("trap '' TERM; while :; do sleep 0.05; done"), grace_s=60)
+    made = attempt(*sh("trap '' TERM; echo deaf; while :; do sleep 0.05; done"), grace_s=60)
     made.start()
-    made.until((made.path / "started.json").exists)
+    made.until(lambda: (made.path / "log").exists() and b"deaf" in (made.path / "log").read_bytes())
     (made.path / "stop").write_text("60\n")
     made.host.send_signal(signal.SIGTERM)
     time.sleep(0.3)

@@ -10,13 +10,10 @@ import structlog
 
 from remotegpu.agent.access.hosts.terminal import Size
 from remotegpu.agent.access.program import Program, ProgramError, Request
-from remotegpu.protocol.streams import SHELL_ENV
+from remotegpu.protocol.streams import SHELL_ENV, SHELL_EVENTS_ENV
 
 _LOG = structlog.get_logger(__name__)
 _SHELL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-EVENTS_ENV = "REMOTEGPU_SHELL_EVENTS"
-"""A client that sets this to ``1`` gets one JSON line on the error stream, ``{"resumed": bool}``, before any output
-of a persistent shell, and ``{"taken_over": true}`` when another window attached."""
 _SIGNALS = {"HUP", "INT", "QUIT", "KILL", "TERM", "USR1", "USR2", "ALRM"}
 _DEFAULT_SIZE: Size = (80, 24, 0, 0)
 
@@ -156,7 +153,7 @@ class AccessSession(asyncssh.SSHServerSession[bytes]):
                 raise RequestError(f"{SHELL_ENV} is {shell_id!r}, expected 1 to 64 of A-Z a-z 0-9 _ -")
             if self._term is None or command is not None or sftp:
                 raise RequestError(f"{SHELL_ENV} needs a shell with a terminal, without a command")
-            self._wants_events = env.get(EVENTS_ENV) == "1"
+            self._wants_events = env.get(SHELL_EVENTS_ENV) == "1"
         return Request(
             command=command, sftp=sftp, term=self._term, size=self._size, shell_id=shell_id, env=env
         )

@@ -315,8 +315,9 @@ def become_command(spec: HostSpec, output: int, errors: int, host: int) -> NoRet
         null = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((null, 0), (output, 1), (output, 2)):
             os.dup2(source, target)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP):
-            signal.signal(number, signal.SIG_DFL)  # ignored signals survive exec, and Python ignores some
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+            if signal.getsignal(number) is signal.SIG_IGN:  # it survives exec; Python, nohup and shells ignore some
+                signal.signal(number, signal.SIG_DFL)
         if spec["uid"] is not None and spec["gid"] is not None:
             os.initgroups(spec["user"], spec["gid"])
             os.setgid(spec["gid"])

@@ -107,8 +107,9 @@ def _run(slave: int, command: Command, identity: Identity) -> None:
         for fd in (0, 1, 2):
             os.dup2(slave, fd)
         os.closerange(3, 4096)
-        for number in (signal.SIGPIPE, signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+            if signal.getsignal(number) is not signal.SIG_DFL:
+                signal.signal(number, signal.SIG_DFL)
         become(identity)
         os.umask(0o022)
         os.execve(command["executable"], command["argv"], command["env"])  # noqa: S606 — that is the job
