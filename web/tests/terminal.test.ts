@@ -7,6 +7,7 @@ import {
   CLOSE_ACCESS_ENDED,
   CLOSE_NORMAL,
   CLOSE_REFUSED,
+  CLOSE_TAKEN_OVER,
   CLOSE_UNREACHABLE,
   TerminalConnection,
   type Size,
@@ -55,7 +56,7 @@ class FakeSocket implements Socket {
 function start(requestTicket: () => Promise<string> = () => Promise.resolve('ticket')) {
   const sockets: FakeSocket[] = []
   const output: string[] = []
-  const ready: boolean[] = []
+  const readied: number[] = []
   const connection = new TerminalConnection({
     requestTicket,
     openSocket: (ticket, size) => {
@@ -65,11 +66,11 @@ function start(requestTicket: () => Promise<string> = () => Promise.resolve('tic
     },
     onState: () => undefined,
     onOutput: (bytes) => output.push(new TextDecoder().decode(bytes)),
-    onReady: (resumed) => ready.push(resumed),
+    onReady: () => readied.push(sockets.length),
   })
   connection.connect()
   const socket = (): FakeSocket => sockets.at(-1) as FakeSocket
-  return { connection, sockets, socket, output, ready }
+  return { connection, sockets, socket, output, readied }
 }
 
 const settle = () => vi.advanceTimersByTimeAsync(0)
@@ -87,7 +88,7 @@ describe('a terminal connection', () => {
     expect(socket().size).toEqual({ cols: 120, rows: 40 })
     expect(connection.send(sendBytes('too early'))).toBe(false)
     socket().says({ type: 'ready', session_id: 's', shell: 'x' })
-    expect(connection.state).toEqual({ kind: 'open', resumed: false })
+    expect(connection.state).toEqual({ kind: 'open', shell: 'new' })
     socket().outputs('$ ')
     expect(connection.send(sendBytes('ls\r'))).toBe(true)
     connection.resize({ cols: 80, rows: 24 })
@@ -100,16 +101,40 @@ describe('a terminal connection', () => {
   })
 
   it.each([1001, 1006, 1011, 1012])('comes back to the same shell after close code %i', async (code) => {
-    const { connection, sockets, socket, ready } = start()
+    const { connection, sockets, socket, readied } = start()
     await settle()
     socket().says({ type: 'ready' })
     socket().drops(code)
     expect(connection.state).toMatchObject({ kind: 'waiting', attempt: 1, unreachable: false })
     await vi.advanceTimersByTimeAsync(1_000)
     expect(sockets).toHaveLength(2)
+    socket().says({ type: 'ready', resumed: true })
+    expect(connection.state).toEqual({ kind: 'open', shell: 'same' })
+    expect(readied).toEqual([1, 2])
+  })
+
+  it('says so when the shell it comes back to is another one', async () => {
+    const { connection, socket } = start()
+    await settle()
     socket().says({ type: 'ready' })
-    expect(connection.state).toEqual({ kind: 'open', resumed: true })
-    expect(ready).toEqual([false, true])
+    socket().drops(1006)
+    await vi.advanceTimersByTimeAsync(1_000)
+    socket().says({ type: 'ready' })
+    expect(connection.state).toEqual({ kind: 'open', shell: 'replaced' })
+  })
+
+  it('leaves the shell to the window that took it, until the user wants it back', async () => {
+    const { connection, sockets, socket } = start()
+    await settle()
+    socket().says({ type: 'ready' })
+    socket().drops(CLOSE_TAKEN_OVER, 'this shell was opened in another window')
+    expect(connection.state).toMatchObject({ kind: 'ended', cause: 'taken_over' })
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(sockets).toHaveLength(1)
+    connection.connect()
+    await settle()
+    socket().says({ type: 'ready', resumed: true })
+    expect(connection.state).toEqual({ kind: 'open', shell: 'same' })
   })
 
   it('waits longer each time, and starts short again after it was open', async () => {

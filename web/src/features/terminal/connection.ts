@@ -13,12 +13,16 @@ export const CLOSE_NORMAL = 1000
 export const CLOSE_ACCESS_ENDED = 4001
 export const CLOSE_UNREACHABLE = 4002
 export const CLOSE_REFUSED = 4003
+export const CLOSE_TAKEN_OVER = 4004
 
-export type EndCause = 'exit' | 'access_ended' | 'refused' | 'closed'
+/** `taken_over`: by another window; the two must not take the shell from each other for ever. */
+export type EndCause = 'exit' | 'access_ended' | 'refused' | 'taken_over' | 'closed'
+/** `replaced`: the shell that was here is gone, and this is another one under its name. */
+export type ShellOrigin = 'new' | 'same' | 'replaced'
 
 export type TerminalState =
   | { kind: 'connecting'; attempt: number }
-  | { kind: 'open'; resumed: boolean }
+  | { kind: 'open'; shell: ShellOrigin }
   | { kind: 'waiting'; attempt: number; retryAt: number; unreachable: boolean }
   | { kind: 'ended'; cause: EndCause; reason: string; exitCode: number | null }
 
@@ -42,7 +46,7 @@ interface Options {
   onState: (state: TerminalState) => void
   onOutput: (bytes: Uint8Array) => void
   /** The shell is attached; what it replays comes next. */
-  onReady: (resumed: boolean) => void
+  onReady: () => void
   now?: () => number
 }
 
@@ -130,10 +134,10 @@ export class TerminalConnection {
   private control(message: { type?: string; [key: string]: unknown }): void {
     if (message.type === 'ready') {
       this.failures = 0
-      const resumed = message.resumed === true || this.wasReady
+      const shell = message.resumed === true ? 'same' : this.wasReady ? 'replaced' : 'new'
       this.wasReady = true
-      this.options.onReady(resumed)
-      this.enter({ kind: 'open', resumed })
+      this.options.onReady()
+      this.enter({ kind: 'open', shell })
       this.resize(this.size) // it may have changed while connecting
     } else if (message.type === 'exit') {
       this.said.exitCode = typeof message.code === 'number' ? message.code : 0
@@ -147,6 +151,8 @@ export class TerminalConnection {
     const words = reason || this.said.reason
     if (code === CLOSE_ACCESS_ENDED) this.end('access_ended', words)
     else if (code === CLOSE_REFUSED) this.end('refused', words)
+    else if (code === CLOSE_TAKEN_OVER)
+      this.end('taken_over', '') // our own words say it all
     else if (this.said.exitCode !== null) this.end('exit', words)
     else if (code === CLOSE_NORMAL) this.end('closed', words)
     else this.wait(code === CLOSE_UNREACHABLE)

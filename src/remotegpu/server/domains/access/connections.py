@@ -123,9 +123,12 @@ class Connection:
         told = await self._told_to_end()  # the machine may have heard of it, and hung up, before we did
         if told is not None:
             return End("terminated", wire.CLOSE_ACCESS_ENDED, told)
-        if arriving.done() and arriving.result().close_code == wire.CLOSE_ACCESS_ENDED:
+        codes = {self._person.close_code, arriving.result().close_code if arriving.done() else None}
+        if wire.CLOSE_RESTART in codes:
+            return STOPPED
+        if wire.CLOSE_ACCESS_ENDED in codes:
             return End("terminated", wire.CLOSE_ACCESS_ENDED, "the machine says that access has ended")
-        return End("closed", wire.CLOSE_NORMAL, reason)
+        return End("closed", terminal.CLOSE_CODES.get(reason, wire.CLOSE_NORMAL), reason)
 
     async def _live(
         self, arriving: asyncio.Future[Channel], session: AccessSession, allocation: Allocation

@@ -10,11 +10,17 @@ import asyncssh
 import msgspec
 
 from remotegpu.kit.stream_transport import StreamTransport
-from remotegpu.protocol.streams import FRAME_BYTES, SHELL_ENV
+from remotegpu.protocol import streams as wire
 from remotegpu.server.domains.access import streams
 from remotegpu.server.domains.access.streams import Channel, Traffic
 
 HANDSHAKE_SECONDS = 10
+SHELL_SECONDS = 20
+"""A new account may be made first."""
+TAKEN_OVER = "this shell was opened in another window"
+MACHINE_LOST = "the connection to the machine was lost"
+CLOSE_CODES = {TAKEN_OVER: wire.CLOSE_TAKEN_OVER, MACHINE_LOST: wire.CLOSE_UNREACHABLE}
+"""Endings that tell the browser more than that it is over."""
 
 
 class Resize(msgspec.Struct, tag_field="type", tag="resize", forbid_unknown_fields=True):
@@ -30,8 +36,16 @@ class Control(msgspec.Struct, omit_defaults=True):
     type: Literal["ready", "exit", "closed"]
     session_id: str = ""
     shell: str = ""
+    resumed: bool = False
     code: int | None = None
     reason: str = ""
+
+
+class ShellEvent(msgspec.Struct):
+    """What the agent says about a persistent shell, a JSON line on the error stream."""
+
+    resumed: bool = False
+    taken_over: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,24 +65,73 @@ async def run(person: Channel, agent: Channel, shell: Shell, session_id: str, tr
     """Serve one terminal until the shell, the person or the machine ends it. Returns why."""
     tunnel = _Tunnel(agent)
     try:
-        connection = await _connect(tunnel, shell)
-        try:
-            process = await connection.create_process(
-                term_type="xterm-256color",
-                term_size=(shell.cols, shell.rows),
-                env={SHELL_ENV: shell.shell},
-                encoding=None,
-            )
-            await send_control(person, Control(type="ready", session_id=session_id, shell=shell.shell))
-            return await streams.first_of(
-                _outwards(process, person, traffic), _inwards(process, person, traffic)
-            )
-        finally:
-            connection.abort()
-    except (asyncssh.Error, OSError, TimeoutError) as error:
-        return f"the machine's SSH server refused: {error}"
+        return await _connect_and_converse(tunnel, person, shell, session_id, traffic)
     finally:
         await tunnel.end()
+
+
+async def _connect_and_converse(
+    tunnel: "_Tunnel", person: Channel, shell: Shell, session_id: str, traffic: Traffic
+) -> str:
+    try:
+        connection = await _connect(tunnel, shell)
+    except (TimeoutError, asyncssh.ConnectionLost):
+        return MACHINE_LOST
+    except (asyncssh.Error, OSError) as error:
+        return f"the machine's SSH server refused: {error}"
+    try:
+        return await _converse(connection, person, shell, session_id, traffic)
+    except (asyncssh.Error, OSError):
+        return MACHINE_LOST
+    finally:
+        connection.abort()
+
+
+async def _converse(
+    connection: asyncssh.SSHClientConnection, person: Channel, shell: Shell, session_id: str, traffic: Traffic
+) -> str:
+    process = await connection.create_process(
+        term_type="xterm-256color",
+        term_size=(shell.cols, shell.rows),
+        env={wire.SHELL_ENV: shell.shell, wire.SHELL_EVENTS_ENV: "1"},
+        encoding=None,
+    )
+    line, output = await _first(process)
+    event = ShellEvent() if output and not line else _event(line)
+    if event is None:
+        return _refusal(line)
+    ready = Control(type="ready", session_id=session_id, shell=shell.shell, resumed=event.resumed)
+    await send_control(person, ready)
+    return await streams.first_of(
+        _outwards(output, process, person, traffic), _inwards(process, person, traffic)
+    )
+
+
+async def _first(process: asyncssh.SSHClientProcess[bytes]) -> tuple[bytes, bytes]:
+    """The agent's first line about the shell, and output that came by then. Some agents say nothing about shells."""
+    line = asyncio.create_task(process.stderr.readline())
+    output = asyncio.create_task(process.stdout.read(wire.FRAME_BYTES))
+    both = (line, output)
+    try:
+        await asyncio.wait(both, timeout=SHELL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        return line.result() if line.done() else b"", output.result() if output.done() else b""
+    finally:
+        line.cancel()
+        output.cancel()
+        await asyncio.gather(*both, return_exceptions=True)
+
+
+def _event(line: bytes) -> ShellEvent | None:
+    """None when the agent says something for people, which it does when it cannot start the shell."""
+    try:
+        return msgspec.json.decode(line, type=ShellEvent)
+    except msgspec.MsgspecError:
+        return None
+
+
+def _refusal(line: bytes) -> str:
+    said = line.decode(errors="replace").strip().removeprefix("remotegpu: ")
+    return f"the machine could not open the shell: {said}" if said else MACHINE_LOST
 
 
 async def _connect(tunnel: "_Tunnel", shell: Shell) -> asyncssh.SSHClientConnection:
@@ -99,7 +162,7 @@ class _Tunnel:
         self, factory: Callable[[], asyncssh.SSHClientConnection], _host: str, _port: int
     ) -> tuple[StreamTransport, asyncssh.SSHClientConnection]:
         """Called by asyncssh in place of the event loop's method of this name."""
-        connection, transport = factory(), StreamTransport(self._agent, FRAME_BYTES)
+        connection, transport = factory(), StreamTransport(self._agent, wire.FRAME_BYTES)
         connection.connection_made(transport)
         self._moving = asyncio.create_task(transport.run(connection), name="terminal-stream")
         return transport, connection
@@ -111,14 +174,20 @@ class _Tunnel:
             await asyncio.gather(self._moving, return_exceptions=True)
 
 
-async def _outwards(process: asyncssh.SSHClientProcess[bytes], person: Channel, traffic: Traffic) -> str:
-    while body := await process.stdout.read(FRAME_BYTES):
+async def _outwards(
+    begun: bytes, process: asyncssh.SSHClientProcess[bytes], person: Channel, traffic: Traffic
+) -> str:
+    while body := begun or await process.stdout.read(wire.FRAME_BYTES):
+        begun = b""
         traffic.bytes_out += len(body)
         if not await person.send(body):
             return "closed by the user"
-    status = process.exit_status
+    last_word = _event(await process.stderr.readline())
+    if last_word is not None and last_word.taken_over:
+        return TAKEN_OVER
+    status = process.returncode
     if status is None:
-        return "the machine closed the connection"
+        return MACHINE_LOST
     await send_control(person, Control(type="exit", code=status))
     return f"the shell ended with code {status}"
 
