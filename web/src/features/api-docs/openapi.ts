@@ -41,13 +41,19 @@ export interface OperationObject {
   tags?: string[]
   parameters?: Parameter[]
   requestBody?: { content?: Record<string, Media> }
-  responses?: Record<string, { description?: string; content?: Record<string, Media> }>
+  responses?: Record<string, ResponseObject>
+}
+
+interface ResponseObject {
+  $ref?: string
+  description?: string
+  content?: Record<string, Media>
 }
 
 export interface OpenApi {
   info: { title: string; version: string }
   paths: Record<string, Record<string, OperationObject>>
-  components?: { schemas?: Record<string, Schema> }
+  components?: { schemas?: Record<string, Schema>; responses?: Record<string, ResponseObject> }
 }
 
 export interface Operation extends OperationObject {
@@ -62,9 +68,23 @@ export function operationsOf(document: OpenApi): Operation[] {
   return Object.entries(document.paths).flatMap(([path, item]) =>
     METHODS.flatMap((method) => {
       const operation = item[method]
-      return operation ? [{ ...operation, method, path, tag: operation.tags?.[0] ?? 'other' }] : []
+      if (!operation) return []
+      const responses = followed(operation.responses, document)
+      return [{ ...operation, responses, method, path, tag: operation.tags?.[0] ?? 'other' }]
     }),
   )
+}
+
+/** Refusals are described once, under `components`. */
+function followed(
+  responses: OperationObject['responses'],
+  { components }: OpenApi,
+): Record<string, ResponseObject> {
+  const entries = Object.entries(responses ?? {}).map(([status, response]): [string, ResponseObject] => [
+    status,
+    response.$ref ? (components?.responses?.[nameOf(response.$ref)] ?? {}) : response,
+  ])
+  return Object.fromEntries(entries)
 }
 
 export function byTag(operations: readonly Operation[]): [string, Operation[]][] {
