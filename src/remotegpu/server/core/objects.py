@@ -1,8 +1,5 @@
 """The object store (S3): logs and artifacts. Bytes of artifacts never pass through the server: URLs are presigned."""
 
-import hashlib
-import hmac
-import urllib.parse
 from collections.abc import Awaitable
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -14,6 +11,7 @@ from obstore.store import S3Store
 
 from remotegpu.kit.clock import utc_now
 from remotegpu.server.core.errors import UnavailableError
+from remotegpu.server.core.signing import Signer, attachment
 from remotegpu.server.settings import ObjectSettings
 
 T = TypeVar("T")
@@ -50,8 +48,11 @@ class ObjectStore:
     async def upload_url(self, key: str) -> str:
         return await _guarded(obstore.sign_async(self._public, "PUT", key, URL_LIFETIME))
 
-    async def download_url(self, key: str) -> str:
-        return await _guarded(obstore.sign_async(self._public, "GET", key, URL_LIFETIME))
+    def download_url(self, key: str, name: str) -> str:
+        """Saves under ``name`` in a browser, which would else show what it can. ``key`` needs no quoting in a URL."""
+        url = f"{self._settings.public_endpoint}/{self._settings.bucket}/{key}"
+        asked = {"response-content-disposition": attachment(name)}
+        return _signer(self._settings).presigned_get(url, utc_now(), URL_LIFETIME, asked)
 
 
 def _store(settings: ObjectSettings, endpoint: str) -> S3Store:
@@ -89,26 +90,10 @@ def _unavailable(error: Exception) -> UnavailableError:
 def bucket_request(
     settings: ObjectSettings, method: str, now: datetime | None = None
 ) -> tuple[str, dict[str, str]]:
-    """URL and signed headers (AWS Signature Version 4) of ``method`` on the bucket itself; obstore has no bucket calls.
-
-    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
-    """
-    moment = now or utc_now()
-    stamp, day = moment.strftime("%Y%m%dT%H%M%SZ"), moment.strftime("%Y%m%d")
+    """URL and signed headers of ``method`` on the bucket itself; obstore has no bucket calls."""
     url = f"{settings.endpoint}/{settings.bucket}"
-    parts = urllib.parse.urlsplit(url)
-    empty = hashlib.sha256(b"").hexdigest()
-    headers = {"host": parts.netloc, "x-amz-content-sha256": empty, "x-amz-date": stamp}
-    signed = ";".join(headers)
-    canonical = "\n".join(
-        [method, parts.path, "", *(f"{k}:{v}" for k, v in headers.items()), "", signed, empty]
-    )
-    scope = f"{day}/{settings.region}/s3/aws4_request"
-    to_sign = "\n".join(["AWS4-HMAC-SHA256", stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()])
-    key = f"AWS4{settings.secret_key}".encode()
-    for part in (day, settings.region, "s3", "aws4_request"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    signature = hmac.new(key, to_sign.encode(), "sha256").hexdigest()
-    credential = f"Credential={settings.access_key}/{scope}"
-    authorization = f"AWS4-HMAC-SHA256 {credential}, SignedHeaders={signed}, Signature={signature}"
-    return url, {**headers, "authorization": authorization}
+    return url, _signer(settings).headers(method, url, now or utc_now())
+
+
+def _signer(settings: ObjectSettings) -> Signer:
+    return Signer(settings.access_key, settings.secret_key, settings.region)

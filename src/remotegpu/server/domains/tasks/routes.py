@@ -152,7 +152,7 @@ async def list_artifacts(tx: AsyncSession, caller: Caller, task_id: uuid.UUID) -
 async def download_artifact(
     tx: AsyncSession, services: Services, caller: Caller, artifact_id: uuid.UUID
 ) -> Response[ArtifactDownload]:
-    """A presigned URL for ten minutes."""
+    """A presigned URL for ten minutes, which saves the file under its own name."""
     artifact = await tx.get(Artifact, artifact_id)
     if artifact is None:
         raise NotFoundError(f"there is no artifact {artifact_id}")
@@ -162,7 +162,7 @@ async def download_artifact(
         raise NotFoundError(f"there is no artifact {artifact_id}") from error
     audit.record(tx, "artifact.download", "artifact", artifact_id, detail={"path": artifact.path})
     body = ArtifactDownload(
-        url=await services.objects.download_url(artifact.object_key),
+        url=services.objects.download_url(artifact.object_key, artifact.path.rpartition("/")[2]),
         path=artifact.path,
         size_bytes=artifact.size_bytes,
         sha256=artifact.sha256,
