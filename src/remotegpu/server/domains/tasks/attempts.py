@@ -84,8 +84,8 @@ async def _conclude(
         _queue_again(tx, task, attempt, now)
     else:
         task.finished_at = attempt.finished_at or now
-        asked = task.reason.removeprefix(repository.STOPPING) if attempt.stop_requested else ""
         final = "failed" if attempt.state == "lost" else attempt.state
+        asked = task.reason.removeprefix(repository.STOPPING) if final == "stopped" else ""
         states.set_state(tx, task, final, attempt.reason or asked)
     await tx.flush()
     await scheduling.place_queued(tx, machine, lease)
