@@ -71,6 +71,7 @@ async def test_of_admins_who_lease_a_machine_at_once_exactly_one_wins(world: Wor
         (iso(days=5), iso(days=4), {"ends_at"}),
         (None, iso(days=366 * 6), {"ends_at"}),
     ],
+    ids=["end in the past", "all in the past", "end before start", "too long"],  # the same in every worker
 )
 async def test_impossible_period_names_every_problem(
     world: World, starts_at: str | None, ends_at: str, fields: set[str]

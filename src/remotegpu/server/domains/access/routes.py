@@ -5,7 +5,7 @@ from typing import Annotated
 
 import asyncssh
 from litestar import Router, get, post, websocket
-from litestar.params import Parameter
+from litestar.params import Parameter, QueryParameter
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.kit.clock import utc_now
@@ -119,7 +119,7 @@ async def list_sessions(
     tx: AsyncSession,
     caller: Caller,
     paging: Paging,
-    session_state: Annotated[SessionState | None, Parameter(query="state")] = None,
+    session_state: Annotated[SessionState | None, QueryParameter(name="state")] = None,
     machine_id: uuid.UUID | None = None,
 ) -> Page[SessionView]:
     """Sessions: all for admins, the company's for its owner, the own ones for members. Newest first."""

@@ -4,7 +4,7 @@ import uuid
 from typing import Annotated
 
 from litestar import Router, get, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from sqlalchemy import or_
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -32,7 +32,7 @@ async def list_allocations(
     tx: AsyncSession,
     caller: Caller,
     paging: Paging,
-    allocation_state: Annotated[AllocationState | None, Parameter(query="state")] = None,
+    allocation_state: Annotated[AllocationState | None, QueryParameter(name="state")] = None,
     customer_id: uuid.UUID | None = None,
     machine_id: uuid.UUID | None = None,
 ) -> Page[AllocationView]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from litestar import Request, Response, Router, delete, get, post
 from litestar.datastructures import Cookie
-from litestar.params import Parameter
+from litestar.params import HeaderParameter
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -35,7 +35,8 @@ from remotegpu.server.domains.auth.schemas import (
 COOKIE = "rg_refresh"
 COOKIE_PATH = "/api/v1/auth"
 Delivery = Annotated[
-    str | None, Parameter(header="X-Token-Delivery", description="body: refresh token in the body, no cookie")
+    str | None,
+    HeaderParameter(name="X-Token-Delivery", description="body: refresh token in the body, no cookie"),
 ]
 AnyRequest = Request[Caller | None, None, object]  # pyright: ignore[reportInvalidTypeArguments]
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import Router, delete, get, patch, post
-from litestar.params import Parameter
+from litestar.params import Parameter, QueryParameter
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -53,7 +53,7 @@ async def list_machines(
     services: Services,
     caller: Caller,
     paging: Paging,
-    machine_state: Annotated[MachineState | None, Parameter(query="state")] = None,
+    machine_state: Annotated[MachineState | None, QueryParameter(name="state")] = None,
     reachable: bool | None = None,
     simulated: bool | None = None,
     maintenance: bool | None = None,

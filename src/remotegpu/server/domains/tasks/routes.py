@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Annotated
 
 from litestar import Response, Router, get, post
-from litestar.params import Parameter
+from litestar.params import Parameter, QueryParameter
 from litestar.response import ServerSentEvent, Stream
 from sqlalchemy import or_
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -42,7 +42,7 @@ async def list_tasks(
     tx: AsyncSession,
     caller: Caller,
     paging: Paging,
-    task_state: Annotated[TaskState | None, Parameter(query="state")] = None,
+    task_state: Annotated[TaskState | None, QueryParameter(name="state")] = None,
     machine_id: uuid.UUID | None = None,
     customer_id: uuid.UUID | None = None,
 ) -> Page[TaskView]:
