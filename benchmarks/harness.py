@@ -151,6 +151,7 @@ def wait_for(program: Program, path: str) -> None:
 def site() -> Iterator[Site]:
     """Fresh services with a migrated database; all of it is gone afterwards."""
     raise_file_limit()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stopped from outside: still clean up
     directory = Path(tempfile.mkdtemp(prefix="remotegpu-benchmark-"))
     directory.chmod(0o755)  # as root, PostgreSQL runs as another account
     services = Services(directory / "services", Tuning(durable=True, max_connections=200))
