@@ -1,7 +1,7 @@
 """The object store (S3): logs and artifacts. Bytes of artifacts never pass through the server: URLs are presigned."""
 
 from collections.abc import Awaitable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TypeVar
 
 import obstore
@@ -85,14 +85,6 @@ def _unavailable(error: Exception) -> UnavailableError:
         "the object store does not answer; nothing was changed, try again in a moment",
         code="object_store_unavailable",
     )
-
-
-def bucket_request(
-    settings: ObjectSettings, method: str, now: datetime | None = None
-) -> tuple[str, dict[str, str]]:
-    """URL and signed headers of ``method`` on the bucket itself; obstore has no bucket calls."""
-    url = f"{settings.endpoint}/{settings.bucket}"
-    return url, _signer(settings).headers(method, url, now or utc_now())
 
 
 def _signer(settings: ObjectSettings) -> Signer:

@@ -1,7 +1,6 @@
-"""AWS Signature Version 4, for the two requests that obstore cannot sign: on a bucket, and with a name for a download.
+"""AWS Signature Version 4 of a download with a name, which obstore cannot sign.
 
-Sources: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html and
-https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+Source: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
 """
 
 import hashlib
@@ -20,18 +19,6 @@ class Signer:
     access_key: str
     secret_key: str
     region: str
-
-    def headers(self, method: str, url: str, now: datetime) -> dict[str, str]:
-        """Headers with which a request without a body is accepted."""
-        parts, stamp = urllib.parse.urlsplit(url), _stamp(now)
-        empty = hashlib.sha256(b"").hexdigest()
-        headers = {"host": parts.netloc, "x-amz-content-sha256": empty, "x-amz-date": stamp}
-        signed = ";".join(headers)
-        lines = [f"{name}:{value}" for name, value in headers.items()]
-        signature = self._signature([method, parts.path, "", *lines, "", signed, empty], now)
-        credential = f"Credential={self.access_key}/{self._scope(now)}"
-        authorization = f"{ALGORITHM} {credential}, SignedHeaders={signed}, Signature={signature}"
-        return {**headers, "authorization": authorization}
 
     def presigned_get(
         self, url: str, now: datetime, lifetime: timedelta, more: dict[str, str] | None = None
