@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import time
 
@@ -22,6 +23,7 @@ PACKAGE_OF = {"ssh": "openssh-client"}
 
 
 def main() -> int:
+    heed_signals()
     arguments = parse_arguments()
     install_debian_packages()
     suites.REPORTS.mkdir(parents=True, exist_ok=True)
@@ -47,6 +49,13 @@ def parse_arguments() -> argparse.Namespace:
     if unknown:
         parser.error(f"found suites {sorted(unknown)}, expected some of {[s.name for s in suites.SUITES]}")
     return arguments
+
+
+def heed_signals() -> None:
+    """Started in the background or by nohup, this process ignores signals, and so would everything under test."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def install_debian_packages() -> None:
