@@ -182,8 +182,8 @@ def _abandoned(rng: random.Random, number: int, absence: Kill, scale: Scale) -> 
         at=max(0.0, absence.at - rng.uniform(2, 5)),
         machine=AGENTS.index(absence.target),
         behaviour=rng.choice(_LONG_LIVED),
-        seconds=absence.down_s + rng.uniform(6, 8),
-        gpus=rng.choice((0, 1, 2)),
+        seconds=absence.down_s + rng.uniform(4, 6),
+        gpus=rng.choice((0, 1, 1)),
         priority=10,
         max_retries=rng.choice((0, 1, 1)),
     )
