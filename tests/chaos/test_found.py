@@ -5,14 +5,19 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+from psycopg import sql
+
 from remotegpu.agent import reconciler
 from remotegpu.agent.reconciler import AccountView, Actual, AttemptView, StartAttempt, StopAttempt
+from remotegpu.local import roles
 from remotegpu.protocol.attempts import AttemptReport, AttemptSpec
 from remotegpu.protocol.sync import AccountSpec, DesiredState
 from remotegpu.server import settings
 from remotegpu.server.core.services import open_services
+from remotegpu.server.domains.access import instances
 from remotegpu.server.domains.tasks import logs
 from server_client import Client, FakeAgent, first_admin, http_session, lease, new_customer, running_server
+from services import Stack
 
 ACCOUNT = AccountSpec(name="acme", allocation_id="lease")
 PRESENT = {("acme", "lease"): AccountView("acme", "lease", "present")}
@@ -53,6 +58,27 @@ async def test_the_log_of_an_attempt_whose_agent_came_back_in_the_last_moment_st
             await machine.sync(attempts=[AttemptReport(attempt_id=str(attempt_id), state="running")])
             await logs.settle(services, attempt_id)
             assert not (await logs.position_of(services.sessions, attempt_id)).final
+        await services.close()
+
+
+async def test_time_without_a_database_does_not_count_as_having_listened_to_agents(
+    stack: Stack, server_env: Mapping[str, str], tmp_path: Path
+) -> None:
+    """Else the first sweep after a long outage would give up every attempt before its agent could speak."""
+    name = sql.Identifier(server_env["DB_NAME"])
+    with (
+        running_server(server_env, tmp_path) as server,
+        roles.connect(stack.port, stack.secrets) as superuser,
+    ):
+        services = open_services(settings.load(server.env))
+        superuser.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(name))
+        superuser.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s",
+            [server_env["DB_NAME"]],
+        )
+        await asyncio.sleep(3 * instances.BEAT_SECONDS)
+        superuser.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(name))
+        assert await instances.heard_for(services) < 2 * instances.BEAT_SECONDS
         await services.close()
 
 

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 
 import structlog
 from redis.exceptions import RedisError
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from remotegpu.kit.clock import utc_now
 from remotegpu.server.core.database import transaction
@@ -27,7 +29,7 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def announcing(services: Services) -> AsyncGenerator[None]:
-    """Let the worker know that this process lives, and since when."""
+    """Let the worker know that this process lives, and since when it hears agents without a break."""
     task = asyncio.create_task(_keep(services, utc_now()), name="announce-instance")
     try:
         yield
@@ -38,17 +40,30 @@ async def announcing(services: Services) -> AsyncGenerator[None]:
 
 
 async def _keep(services: Services, started: datetime) -> None:
-    forgotten = False
+    forgotten, hears_since = False, started
     while True:
         try:
-            if not forgotten:
+            if not await _has_database(services):
+                hears_since = utc_now()
+            elif not forgotten:
                 await _lose_predecessors_sessions(services, started)
                 forgotten = True
-            await _beat(services, started)
+            await _beat(services, hears_since)
             await asyncio.sleep(BEAT_SECONDS)
         except Exception as error:  # noqa: BLE001 - whatever database or Redis raise: say it, go on trying
             log.warning("cannot announce this server process", error=str(error)[:300])
             await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _has_database(services: Services) -> bool:
+    """Without it agents are turned away: their silence of that time says nothing about them."""
+    try:
+        async with services.sessions() as tx:
+            await tx.execute(select(1))
+    except (SQLAlchemyError, OSError) as error:
+        log.warning("agents are not heard while the database is away", error=str(error)[:300])
+        return False
+    return True
 
 
 async def _lose_predecessors_sessions(services: Services, started: datetime) -> None:
