@@ -1,13 +1,15 @@
 """Tries a route as somebody, and says what is wrong with the answer."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import aiohttp
 
 from integration.server_api.bodies import body_for
-from integration.server_api.routes import Endpoint, api
+from integration.server_api.routes import Endpoint, api, endpoints
 from integration.server_api.world import Company, Person, World
 from remotegpu.protocol.streams import CLOSE_REFUSED
+from remotegpu.server.core.context import Role
 from server_client import Answer, Client
 
 LAST = ("stop", "cancel", "end", "delete", "revoke", "logout")
@@ -65,3 +67,45 @@ def expect(answer: Answer, wanted: set[int], what: str, code: str = "") -> list[
     elif code and answer.body and answer.code != code:
         problems.append(f"{what}: code {answer.code!r}, expected {code!r}")
     return problems
+
+
+def with_bodies() -> list[Endpoint]:
+    found = [endpoint for endpoint in endpoints() if endpoint.has_body]
+    assert len(found) > 15
+    return found
+
+
+def prepared(endpoint: Endpoint, world: World) -> tuple[Client, str, Any]:
+    """Who may call it, its path, and a good body."""
+    person = world.admin if endpoint.admits(Role.ADMIN) else world.ours.owner
+    client = world.ours.agent.client if endpoint.declared.agent else person.client
+    values = world.values(world.ours, person)
+    return (
+        client,
+        endpoint.filled(values).removeprefix("/api/v1"),
+        body_for(endpoint.name, world.ours, person),
+    )
+
+
+def complaints(answer: Answer, statuses: set[int], codes: set[str], what: str) -> list[str]:
+    """What is wrong with a refusal."""
+    if answer.status not in statuses:
+        return [f"{what}: answered {answer.status} {answer.body[:300]!r}, expected {sorted(statuses)}"]
+    if not answer.headers.get("Content-Type", "").startswith("application/problem+json"):
+        return [f"{what}: {answer.headers.get('Content-Type')!r} is no problem"]
+    problem = answer.json
+    wrong: list[str] = []
+    if problem["code"] not in codes or problem["status"] != answer.status:
+        wrong.append(f"{what}: code {problem['code']!r}, status {problem['status']}")
+    if (
+        problem["request_id"] != answer.headers["X-Request-Id"]
+        or not problem["detail"]
+        or not problem["title"]
+    ):
+        wrong.append(f"{what}: incomplete {problem}")
+    if any(
+        word in answer.body
+        for word in (b"Traceback", b"site-packages", b"sqlalchemy", b"SELECT ", b"litestar")
+    ):
+        wrong.append(f"{what}: gives away how it is made: {answer.body[:300]!r}")
+    return wrong

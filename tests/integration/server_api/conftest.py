@@ -8,7 +8,10 @@ import pytest
 import pytest_asyncio
 
 import server_client as sc
+from integration.server_api import world as stage
+from integration.server_api.world import World, digest
 from server_client import Client, ServerProcess
+from services import Stack
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +40,16 @@ async def admin(server: ServerProcess, http: aiohttp.ClientSession) -> Client:
 @pytest.fixture
 def anonymous(server: ServerProcess, http: aiohttp.ClientSession) -> Client:
     return Client(http, server.url)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def world(admin: Client) -> World:
+    return await stage.build(admin)
+
+
+@pytest.fixture
+def unchanged(world: World, server: ServerProcess, stack: Stack) -> Iterator[None]:  # noqa: ARG001 - it must exist first
+    """Fails when anything but the audit trail is another afterwards."""
+    before = digest(stack, server)
+    yield
+    assert digest(stack, server) == before

@@ -90,7 +90,9 @@ def _endpoint(path: str, method: str, handler: Any) -> Endpoint:  # Any: one of 
     signature = handler.parsed_fn_signature.parameters
     path_names = {name for _, name in PARAMETER.findall(path)}
     query = [
-        (getattr(field.kwarg_definition, "query", None) or name)
+        getattr(field.kwarg_definition, "name", None)
+        or getattr(field.kwarg_definition, "query", None)
+        or name
         for name, field in signature.items()
         if name not in path_names and name not in _INJECTED
     ]

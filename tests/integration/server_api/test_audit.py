@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
-import pytest_asyncio
 
 import server_client as sc
 from integration.server_api import world as stage
@@ -27,11 +26,6 @@ WITHOUT_ENTRY = {
     "offer_artifacts": "hands out upload addresses; the artifact exists once its attempt was reported",
 }
 """Routes that change something and write no entry, each with the reason. A new route belongs here or writes one."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def world(admin: Client) -> World:
-    return await stage.build(admin)
 
 
 def entries(stack: Stack, server: ServerProcess, request_id: str) -> list[dict[str, Any]]:

@@ -1,7 +1,5 @@
 """Every route × role × ownership, tried for real. The routes come from the application, so none can be forgotten."""
 
-import pytest_asyncio
-
 from integration.server_api import world as stage
 from integration.server_api.calling import call, expect, people
 from integration.server_api.routes import api, endpoints
@@ -9,11 +7,6 @@ from integration.server_api.world import NOBODY, Person, World, digest, nothing_
 from remotegpu.server.core.guards import Allow
 from server_client import Client, ServerProcess
 from services import Stack
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def world(admin: Client) -> World:
-    return await stage.build(admin)
 
 
 def test_every_route_declares_its_guard() -> None:

@@ -850,13 +850,19 @@ export interface components {
             ends_at: string;
             /** Format: uuid */
             machine_id: string;
-            /** @default  */
+            /**
+             * @description text without NUL characters
+             * @default
+             */
             note: string;
             starts_at?: string | null;
         };
         /** AllocationEnd */
         AllocationEnd: {
-            /** @default  */
+            /**
+             * @description text without NUL characters
+             * @default
+             */
             reason: string;
         };
         /** AllocationExtend */
@@ -1225,6 +1231,7 @@ export interface components {
         /** MachineChange */
         MachineChange: {
             maintenance?: boolean | null;
+            /** @description 1 to 63 letters, digits, dots, dashes or underscores */
             name?: string | null;
             region?: string | null;
         };
@@ -1552,6 +1559,7 @@ export interface components {
         /** TaskCreate */
         TaskCreate: {
             args?: string[];
+            /** @description text without NUL characters */
             command: string;
             env?: {
                 [key: string]: string;
@@ -1570,6 +1578,7 @@ export interface components {
             priority: number;
             /** @default 86400 */
             timeout_s: number;
+            /** @description text without NUL characters */
             workdir?: string | null;
         };
         /** TaskDetail */
@@ -2205,9 +2214,12 @@ export interface operations {
                 /** @description Text to search for */
                 q?: string;
                 actor?: string;
+                /** @description text without NUL characters */
                 action?: string;
                 outcome?: "allowed" | "denied";
+                /** @description text without NUL characters */
                 resource_type?: string;
+                /** @description text without NUL characters */
                 resource_id?: string;
                 since?: string;
                 until?: string;
@@ -2987,7 +2999,9 @@ export interface operations {
                 simulated?: boolean;
                 maintenance?: boolean;
                 customer_id?: string;
+                /** @description text without NUL characters */
                 gpu_model?: string;
+                /** @description text without NUL characters */
                 region?: string;
             };
             header?: never;

@@ -15,13 +15,14 @@ from remotegpu.kit.clock import utc_now
 from remotegpu.server.core.context import Caller
 from remotegpu.server.core.database import Base
 from remotegpu.server.core.errors import ConflictError
+from remotegpu.server.core.patterns import AT_END
 
 Key = Annotated[
     str | None,
     HeaderParameter(
         name="Idempotency-Key",
         max_length=100,
-        pattern=r"^[\x21-\x7e]+$",
+        pattern=rf"^[\x21-\x7e]+{AT_END}",
         description="Same key, same result: safe to retry",
     ),
 ]

@@ -40,7 +40,7 @@ def _problem(key: str, message: str, request: AnyRequest | None) -> FieldProblem
     if field is None:
         return FieldProblem(name, sent or "nothing", message)
     problem = explain.of_message(message, sent, field.raw, name)
-    found = "nothing" if sent is None else explain.shown(sent)
+    found = "nothing" if sent is None else explain.shown(sent) or "an empty text"
     return FieldProblem(name, found, problem.expected)
 
 
@@ -54,7 +54,7 @@ def _field(handler: BaseRouteHandler, key: str) -> FieldDefinition | None:
 def _public_name(field: FieldDefinition) -> str:
     definition = field.kwarg_definition
     if isinstance(definition, ParameterKwarg):
-        return definition.query or definition.header or definition.cookie or field.name
+        return definition.name or definition.query or definition.header or field.name
     return field.name
 
 

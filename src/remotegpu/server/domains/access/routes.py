@@ -14,6 +14,7 @@ from remotegpu.server.core.context import Caller
 from remotegpu.server.core.errors import ConflictError
 from remotegpu.server.core.guards import ANYONE, caller_of_request
 from remotegpu.server.core.paging import Page, Paging, fetch_page, order_by
+from remotegpu.server.core.patterns import AT_END
 from remotegpu.server.core.services import Services
 from remotegpu.server.domains.access import certificates, connections, repository, service, streams, terminal
 from remotegpu.server.domains.access.models import AccessSession
@@ -33,7 +34,7 @@ from remotegpu.server.domains.machines.models import Machine
 
 SORTABLE = {name: getattr(AccessSession, name) for name in ("id", "started_at", "ended_at", "state")}
 ShellId = Annotated[
-    str, Parameter(pattern=r"^[A-Za-z0-9_-]{1,64}$", description="Same id: the same shell again")
+    str, Parameter(pattern=rf"^[A-Za-z0-9_-]{{1,64}}{AT_END}", description="Same id: the same shell again")
 ]
 Cells = Annotated[int, Parameter(ge=1, le=1000)]
 

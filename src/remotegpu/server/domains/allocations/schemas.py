@@ -6,9 +6,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from remotegpu.server.core.patterns import NO_NUL, WITHOUT_NUL
+
 AllocationState = Literal["scheduled", "active", "expiring", "reclaiming", "ended", "cancelled"]
 StepStatus = Literal["pending", "running", "done", "failed"]
-Text = Annotated[str, msgspec.Meta(max_length=500, pattern=r"^[^\x00]*$")]
+Text = Annotated[str, msgspec.Meta(max_length=500, pattern=WITHOUT_NUL, description=NO_NUL)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 

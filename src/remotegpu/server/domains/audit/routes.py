@@ -12,13 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.server.core.guards import ADMIN
 from remotegpu.server.core.paging import Page, Paging, fetch_page, like, order_by
+from remotegpu.server.core.patterns import NO_NUL, WITHOUT_NUL
 from remotegpu.server.core.services import Services
 from remotegpu.server.domains.audit import service
 from remotegpu.server.domains.audit.models import AuditLog, AuditSeal
 from remotegpu.server.domains.audit.schemas import AuditEntry, ChainVerification
 
 SORTABLE = {"id": AuditLog.id, "at": AuditLog.at}
-Text = Annotated[str | None, Parameter(max_length=200, pattern=r"^[^\x00]*$")]
+Text = Annotated[str | None, Parameter(max_length=200, pattern=WITHOUT_NUL, description=NO_NUL)]
 
 
 @get("/audit", guards=[ADMIN])

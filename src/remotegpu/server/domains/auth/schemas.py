@@ -7,11 +7,10 @@ from typing import Annotated
 import msgspec
 
 from remotegpu.server.core.context import Role
+from remotegpu.server.core.patterns import AT_END
 
 _HIDDEN = r"\x00-\x1f\x7f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff"
 """Control characters, and those that change direction or line without being seen: names must not deceive."""
-AT_END = r"$(?!\n)"
-"""``$`` alone also matches before a last line break (in Python, not in JSON Schema)."""
 
 Name = Annotated[
     str,

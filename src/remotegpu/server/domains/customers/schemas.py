@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from remotegpu.server.domains.auth.schemas import AT_END, Email, Name, UserView
+from remotegpu.server.core.patterns import AT_END
+from remotegpu.server.domains.auth.schemas import Email, Name, UserView
 
 CompanyCode = Annotated[
     str,

@@ -13,6 +13,7 @@ from remotegpu.kit.clock import utc_now
 from remotegpu.server.core.context import Caller
 from remotegpu.server.core.guards import ADMIN, ANYONE
 from remotegpu.server.core.paging import Page, Paging, fetch_page, like, order_by
+from remotegpu.server.core.patterns import NO_NUL, WITHOUT_NUL
 from remotegpu.server.core.services import Services
 from remotegpu.server.domains.machines import repository, samples, service, tokens
 from remotegpu.server.domains.machines.models import JoinToken, Machine
@@ -43,7 +44,7 @@ SORTABLE = {
 }
 TOKENS_SORTABLE = {name: getattr(JoinToken, name) for name in ("id", "name", "expires_at", "created_at")}
 Minutes = Annotated[int, Parameter(ge=1, le=60)]
-Text = Annotated[str | None, Parameter(max_length=100, pattern=r"^[^\x00]*$")]
+Text = Annotated[str | None, Parameter(max_length=100, pattern=WITHOUT_NUL, description=NO_NUL)]
 SPARKLINE_POINTS = 240
 
 

@@ -7,11 +7,18 @@ from typing import Annotated, Literal
 import msgspec
 
 from remotegpu.protocol.inventory import HostSample, Inventory
+from remotegpu.server.core.patterns import AT_END
 from remotegpu.server.domains.auth.schemas import Name
 
 MachineState = Literal["enrolling", "online", "allocated", "reclaiming", "maintenance", "quarantined"]
 MachineName = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")
+    str,
+    msgspec.Meta(
+        min_length=1,
+        max_length=63,
+        pattern=rf"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?{AT_END}",
+        description="1 to 63 letters, digits, dots, dashes or underscores",
+    ),
 ]
 
 
@@ -84,7 +91,7 @@ class MachineDetail(MachineView, kw_only=True):
 
 class MachineChange(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     maintenance: bool | None = None
-    region: Annotated[str, msgspec.Meta(max_length=63, pattern=r"^[A-Za-z0-9._-]*$")] | None = None
+    region: Annotated[str, msgspec.Meta(max_length=63, pattern=rf"^[A-Za-z0-9._-]*{AT_END}")] | None = None
     name: MachineName | None = None
 
 

@@ -7,17 +7,29 @@ from typing import Annotated, Literal
 import msgspec
 
 from remotegpu.protocol.attempts import TaskKind
+from remotegpu.server.core.patterns import AT_END, NO_NUL, WITHOUT_NUL
 from remotegpu.server.domains.auth.schemas import Name
 
 TaskState = Literal[
     "queued", "assigned", "running", "succeeded", "failed", "timed_out", "stopped", "cancelled"
 ]
 AttemptStateName = Literal["assigned", "running", "succeeded", "failed", "timed_out", "stopped", "lost"]
-Command = Annotated[str, msgspec.Meta(min_length=1, max_length=262_144, pattern=r"^[^\x00]*$")]
-Argument = Annotated[str, msgspec.Meta(max_length=4096, pattern=r"^[^\x00]*$")]
-Variable = Annotated[str, msgspec.Meta(max_length=128, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Value = Annotated[str, msgspec.Meta(max_length=32_768, pattern=r"^[^\x00]*$")]
-Directory = Annotated[str, msgspec.Meta(min_length=1, max_length=1024, pattern=r"^[^\x00]*$")]
+Command = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=262_144, pattern=WITHOUT_NUL, description=NO_NUL)
+]
+Argument = Annotated[str, msgspec.Meta(max_length=4096, pattern=WITHOUT_NUL, description=NO_NUL)]
+Variable = Annotated[
+    str,
+    msgspec.Meta(
+        max_length=128,
+        pattern=rf"^[A-Za-z_][A-Za-z0-9_]*{AT_END}",
+        description="a name of letters, digits and underscores, such as LEARNING_RATE",
+    ),
+]
+Value = Annotated[str, msgspec.Meta(max_length=32_768, pattern=WITHOUT_NUL, description=NO_NUL)]
+Directory = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=1024, pattern=WITHOUT_NUL, description=NO_NUL)
+]
 
 
 class TaskCreate(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
