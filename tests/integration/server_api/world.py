@@ -122,7 +122,7 @@ async def build_company(admin: Client) -> Company:
         },
         expect=201,
     )
-    agent, idle = await FakeAgent.enrol(admin), await FakeAgent.enrol(admin)
+    agent, idle = await asyncio.gather(FakeAgent.enrol(admin), FakeAgent.enrol(admin))
     allocation = await sc.lease(admin, agent.machine_id, customer["id"])
     later = {"machine_id": idle.machine_id, "customer_id": customer["id"]}
     scheduled = await admin.post(
@@ -187,9 +187,10 @@ async def until_quiet(person: Client) -> None:
 
 
 async def build(admin: Client) -> World:
-    ours, theirs = await build_company(admin), await build_company(admin)
+    ours, theirs = await asyncio.gather(build_company(admin), build_company(admin))
     for company in (ours, theirs):
         company.session_id = await open_session(company.member.client, company.agent)
+    for company in (ours, theirs):
         await until_quiet(company.member.client)
     join = await admin.post("/join-tokens", {"name": "rack"}, expect=201)
     return World(await furnish(admin, Role.ADMIN), ours, theirs, join["id"])
