@@ -91,7 +91,7 @@ describe('a terminal connection', () => {
     expect(connection.state).toEqual({ kind: 'open', shell: 'new' })
     socket().outputs('$ ')
     expect(connection.send(sendBytes('ls\r'))).toBe(true)
-    connection.resize({ cols: 80, rows: 24 })
+    connection.resize(Object.assign({ cols: 80, rows: 24 }, { rowsChanged: true }))
     expect(output).toEqual(['$ '])
     expect(socket().sent).toEqual([
       '{"type":"resize","cols":120,"rows":40}',

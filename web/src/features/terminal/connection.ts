@@ -98,9 +98,10 @@ export class TerminalConnection {
     return true
   }
 
-  resize(size: Size): void {
-    this.size = size
-    if (this.stateNow.kind === 'open') this.socket?.send(JSON.stringify({ type: 'resize', ...size }))
+  /** Takes no more than the two: the terminal's own event carries other things besides. */
+  resize({ cols, rows }: Size): void {
+    this.size = { cols, rows }
+    if (this.stateNow.kind === 'open') this.socket?.send(JSON.stringify({ type: 'resize', cols, rows }))
   }
 
   dispose(): void {

@@ -23,7 +23,7 @@ CLOSE_CODES = {TAKEN_OVER: wire.CLOSE_TAKEN_OVER, MACHINE_LOST: wire.CLOSE_UNREA
 """Endings that tell the browser more than that it is over."""
 
 
-class Resize(msgspec.Struct, tag_field="type", tag="resize", forbid_unknown_fields=True):
+class Resize(msgspec.Struct, tag_field="type", tag="resize"):
     """The browser's terminal has another size, in character cells."""
 
     cols: int
