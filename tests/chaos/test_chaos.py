@@ -27,7 +27,7 @@ from server_client import http_session
 KEPT = Path(__file__).parents[2] / "build" / "chaos"
 LOOK_AGAIN_S = 0.5
 ANSWERING = ("postgres", "valkey", "s3", "server")
-PATIENCE_S = 10.0
+PATIENCE_S = 20.0
 
 
 @pytest.fixture
