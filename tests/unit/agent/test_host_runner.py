@@ -67,7 +67,8 @@ async def test_starting_again_finds_the_attempt_that_runs(
     again = await HostRunner(tmp_path / "attempts", Interpreters()).start(made, account)
     assert first is not None
     assert first == again
-    assert (await runner.wait(made.attempt_id, None)).outcome == "succeeded"
+    ended = await runner.wait(made.attempt_id, None)
+    assert ended.outcome == "succeeded", ended
     after = await runner.start(made, account)
     assert after == first
     assert (tmp_path / "runs").read_text() == "run\n"
