@@ -28,7 +28,6 @@ async def test_polls_and_event_streams_do_not_hold_up_the_stop_and_leave_no_trac
             began = time.monotonic()
             await asyncio.to_thread(server.stop)
             assert time.monotonic() - began < LONG
-            print(server.log_path.read_text()[-6000:])
             assert (await poll)["code"] == "restarting"
             await events.content.read()  # the stream has an end; a cut one would raise
         assert [line for line in server.log_lines() if line["level"] not in {"info", "debug"}] == []

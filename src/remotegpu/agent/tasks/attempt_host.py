@@ -316,7 +316,9 @@ def become_command(spec: HostSpec, output: int, errors: int, host: int) -> NoRet
         for source, target in ((null, 0), (output, 1), (output, 2)):
             os.dup2(source, target)
         for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-            if signal.getsignal(number) is signal.SIG_IGN:  # it survives exec; Python, nohup and shells ignore some
+            if (
+                signal.getsignal(number) is signal.SIG_IGN
+            ):  # it survives exec; Python, nohup and shells ignore some
                 signal.signal(number, signal.SIG_DFL)
         if spec["uid"] is not None and spec["gid"] is not None:
             os.initgroups(spec["user"], spec["gid"])
