@@ -47,20 +47,23 @@ MOST_CONNECTIONS = 60
 def rows(platform: Platform) -> list[TaskRow]:
     """Every task with its attempts, from the database itself."""
     query = """
-        SELECT t.id::text, t.name, t.state, t.reason, coalesce(jsonb_agg(jsonb_build_object(
+        SELECT t.id::text, t.name, m.name, t.state, t.reason, coalesce(jsonb_agg(jsonb_build_object(
             'attempt_id', a.id, 'number', a.number, 'state', a.state, 'reason', a.reason, 'exit_code', a.exit_code,
-            'log_final', a.log_final) ORDER BY a.number) FILTER (WHERE a.id IS NOT NULL), '[]')
-        FROM tasks t LEFT JOIN attempts a ON a.task_id = t.id GROUP BY t.id
+            'log_final', a.log_final, 'finished_at', extract(epoch FROM a.finished_at)
+        ) ORDER BY a.number) FILTER (WHERE a.id IS NOT NULL), '[]')
+        FROM tasks t JOIN machines m ON m.id = t.machine_id LEFT JOIN attempts a ON a.task_id = t.id
+        GROUP BY t.id, m.name
     """
     return [
         TaskRow(
             task_id=task_id,
             name=name,
+            machine=machine,
             state=state,
             reason=reason,
             attempts=[AttemptRow(**each) for each in tried],
         )
-        for task_id, name, state, reason, tried in sql(platform, query)
+        for task_id, name, machine, state, reason, tried in sql(platform, query)
     ]
 
 
@@ -86,6 +89,12 @@ def outcomes(found: list[TaskRow], told: Submissions, killed: frozenset[str]) ->
         if (plan := told.acknowledged.get(task.task_id))
         for problem in outcome.problems(task, plan, stopped=task.task_id in told.stopped, killed=killed)
     ]
+
+
+def losses(found: list[TaskRow], platform: Platform, lease_s: float) -> list[str]:
+    """Nothing was given up without need."""
+    kills = {name: platform.keeper.kept[name].kills for name in AGENTS}
+    return outcome.lost_for_nothing(found, kills, lease_s)
 
 
 def testimonies(found: list[TaskRow], platform: Platform) -> list[str]:

@@ -30,13 +30,14 @@ RESTART_S = 0.3
 
 @dataclass
 class Kept:
-    """One process that is to run. ``start_at``: when to start it next (monotonic)."""
+    """One process that is to run. ``start_at``: when to start it next (monotonic). ``kills``: when (epoch seconds)."""
 
     spec: ServiceSpec
     child: Child | None = None
     start_at: float = 0.0
     starts: int = 0
     killed: bool = False
+    kills: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -130,9 +131,11 @@ class Keeper:
         tree = proc.descendants(child.identity.pid)
         victims = {"leader": tree[:1], "everything": tree, "one_child": _one(tree[1:], kill.pick) or tree[:1]}
         self._tell(f"{kill}: {len(victims[kill.reach])} process(es)")
-        # A PostgreSQL that lost a backend restarts its parts by itself; a server without its child ends.
-        each.killed = tree[0] in victims[kill.reach] or kill.target == "server"
+        each.killed = (
+            True  # also without its leader: PostgreSQL ends when it loses the process that replays its log
+        )
         each.start_at = time.monotonic() + kill.down_s
+        each.kills.append(time.time())
         for pid in victims[kill.reach]:
             _kill(pid)
 

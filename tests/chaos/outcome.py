@@ -1,6 +1,6 @@
 """How a task may have ended, given what it does and what was done to it. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chaos import witness
@@ -20,12 +20,15 @@ ENDINGS: dict[Behaviour, frozenset[tuple[str, int | None]]] = {
 }
 """State and exit code of an attempt to which nothing was done."""
 
+BACK_S = 30.0
+"""For a killed agent to be down, start again and be found missing."""
+
 LOST_HOST = "its host process ended without a result"
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptRow:
-    """One row of the server's table."""
+    """One row of the server's table. ``finished_at`` in epoch seconds."""
 
     attempt_id: str
     number: int
@@ -33,12 +36,14 @@ class AttemptRow:
     reason: str
     exit_code: int | None
     log_final: bool
+    finished_at: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskRow:
     task_id: str
     name: str
+    machine: str
     state: str
     reason: str
     attempts: Sequence[AttemptRow]
@@ -86,3 +91,20 @@ def _history(task: TaskRow, plan: TaskPlan, *, stopped: bool) -> list[str]:
     if task.state in {"failed", "timed_out"} and len(states) <= plan.max_retries and not stopped:
         found.append(f"gave up after {len(states)} attempts with {plan.max_retries} retries")
     return found
+
+
+def lost_for_nothing(
+    tasks: Sequence[TaskRow], kills: Mapping[str, Sequence[float]], lease_s: float
+) -> list[str]:
+    """Attempts that were given up although their agent was there. ``kills``: of each agent, epoch seconds.
+
+    However long server and database were away: an agent that lives is asked before its attempts are given up.
+    """
+    window_s = lease_s + BACK_S
+    return [
+        f"{task.name} {task.task_id}: attempt {attempt.number} was lost, but {task.machine} had not been killed"
+        for task in tasks
+        for attempt in task.attempts
+        if attempt.state == "lost"
+        and not any(0 <= (attempt.finished_at or 0) - kill <= window_s for kill in kills[task.machine])
+    ]

@@ -53,18 +53,16 @@ _TARGETS: Mapping[Target, int] = {
     "s3": 1,
     "attempt": 1,
 }
-_REACHES: Mapping[Target, tuple[Reach, ...]] = {
-    "server": ("leader", "one_child", "everything"),
-    "postgres": ("leader", "one_child", "everything"),
-}
+_REACHES: Mapping[Target, tuple[Reach, ...]] = {"postgres": ("leader", "one_child", "everything")}
 """The others are one process each. An agent's attempts are no part of it: they must go on."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scale:
-    """How large a run is. ``lease_s``: short, so that leases run out while an agent is away for longer.
+    """How large a run is. ``lease_s``: short, so that leases run out while an agent is away for longer; but not
+    shorter than the longest pause between two calls of an agent that found no server.
 
-    ``absences``: when that happens, as shares of the time.
+    ``absences``: when that happens, as shares of the time. ``outages``: when database or server are away for as long.
     """
 
     seconds: float
@@ -72,6 +70,7 @@ class Scale:
     lease_s: int
     settle_s: float
     absences: tuple[float, ...]
+    outages: tuple[tuple[float, Target], ...] = ()
 
 
 CALM_S = 2.0
@@ -82,8 +81,15 @@ PATIENT_SHARE = 0.6
 ABANDONED = 4
 """Tasks under way when an agent goes away for long."""
 
-SHORT = Scale(seconds=20, tasks=40, lease_s=8, settle_s=120, absences=(0.8,))
-LONG = Scale(seconds=120, tasks=200, lease_s=12, settle_s=240, absences=(0.3, 0.9))
+SHORT = Scale(seconds=20, tasks=40, lease_s=10, settle_s=120, absences=(0.8,))
+LONG = Scale(
+    seconds=120,
+    tasks=200,
+    lease_s=12,
+    settle_s=240,
+    absences=(0.25, 0.9),
+    outages=((0.5, "postgres"), (0.7, "server")),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,7 +156,8 @@ def from_environment(environ: Mapping[str, str]) -> Run:
 def make(seed: int, scale: Scale) -> Run:
     """The same seed and scale give the same run."""
     rng = random.Random(seed)
-    absences = [_absence(rng, share * scale.seconds, scale) for share in scale.absences]
+    absences = [_absence(rng, share, rng.choice(AGENTS), scale) for share in scale.absences]
+    outages = [_absence(rng, share, target, scale) for share, target in scale.outages]
     abandoned = [
         _abandoned(rng, number, absence, scale) for number, absence in enumerate(absences * ABANDONED)
     ]
@@ -159,15 +166,15 @@ def make(seed: int, scale: Scale) -> Run:
         seed=seed,
         scale=scale,
         tasks=sorted(abandoned + others, key=lambda plan: plan.at),
-        kills=sorted(absences + _kills(rng, absences, scale), key=lambda kill: kill.at),
+        kills=sorted(absences + outages + _kills(rng, absences, scale), key=lambda kill: kill.at),
     )
 
 
-def _absence(rng: random.Random, at: float, scale: Scale) -> Kill:
-    """An agent that stays away until its attempts have been given up."""
+def _absence(rng: random.Random, share: float, target: Target, scale: Scale) -> Kill:
+    """Longer than a lease: an agent's attempts are given up. Not so when it is the server that cannot be reached."""
     return Kill(
-        at=at,
-        target=rng.choice(AGENTS),
+        at=share * scale.seconds,
+        target=target,
         reach="leader",
         down_s=scale.lease_s + rng.uniform(5, 6),
         pick=0.0,
@@ -206,6 +213,13 @@ def task_plan(rng: random.Random, number: int, scale: Scale) -> TaskPlan:
         key=f"chaos-{number}-{rng.randrange(1 << 32):08x}",
         impatience_s=rng.choice((10.0, 10.0, 10.0, rng.uniform(0.005, 0.1))),
     )
+
+
+def after_all(machine: int) -> TaskPlan:
+    """A short task for one machine, once nothing is killed any more."""
+    rng = random.Random(machine)
+    plain = task_plan(rng, 1000 + machine, SHORT)
+    return replace(plain, machine=machine, behaviour="succeeds", seconds=0.2, lines=10, impatience_s=10.0)
 
 
 def _kills(rng: random.Random, absences: Sequence[Kill], scale: Scale) -> list[Kill]:

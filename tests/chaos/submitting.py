@@ -37,14 +37,19 @@ class Submissions:
 
     async def _one(self, plan: TaskPlan) -> None:
         await self.clock.until(plan.at)
-        task_id = (await self._insist("POST", "/tasks", plan, self._body(plan)))["id"]
-        self.acknowledged[task_id] = plan
+        task_id = await self.submit(plan)
         if plan.behaviour == "is_stopped":
             await asyncio.sleep(plan.seconds * 2)
             self.stopped.add(
                 task_id
             )  # before it is asked: the answer may be lost, and the task end meanwhile
             await self._insist("POST", f"/tasks/{task_id}/stop", plan, None)
+
+    async def submit(self, plan: TaskPlan) -> str:
+        """The id the server gave, sooner or later."""
+        task_id = str((await self._insist("POST", "/tasks", plan, self._body(plan)))["id"])
+        self.acknowledged[task_id] = plan
+        return task_id
 
     def _body(self, plan: TaskPlan) -> dict[str, Any]:
         return {

@@ -25,7 +25,7 @@ from chaos.submitting import Submissions
 from server_client import http_session
 
 KEPT = Path(__file__).parents[2] / "build" / "chaos"
-LOOK_AGAIN_S = 0.5
+LOOK_AGAIN_S, AFTERWARDS_LOOKS = 0.5, 60
 ANSWERING = ("postgres", "valkey", "s3", "server")
 PATIENCE_S = 20.0
 
@@ -55,7 +55,7 @@ async def test_nothing_is_lost_and_nothing_runs_twice_while_everything_is_killed
         await unleash(run, platform, clock)
         say(f"all up again; {len(told.acknowledged)} of {len(run.tasks)} submissions acknowledged")
         found = await settled(run, platform, submitting)
-        problems = await everything_wrong(found, platform, told)
+        problems = await everything_wrong(run, found, platform, told)
         summary(found, platform, told)
     assert not problems, report(run, platform, problems)
 
@@ -88,20 +88,37 @@ async def settled(run: Run, platform: Platform, submitting: "asyncio.Task[None]"
         await asyncio.sleep(LOOK_AGAIN_S)
 
 
-async def everything_wrong(found: list[TaskRow], platform: Platform, told: Submissions) -> list[str]:
+async def everything_wrong(
+    run: Run, found: list[TaskRow], platform: Platform, told: Submissions
+) -> list[str]:
+    """One line for each thing that must not be."""
     killed = frozenset(platform.keeper.killed_attempts)
     return [
         *told.defects,
         *platform.keeper.unexpected,
         *checks.submissions(found, told),
         *checks.outcomes(found, told, killed),
+        *checks.losses(found, platform, run.scale.lease_s),
         *checks.testimonies(found, platform),
         *await checks.growth(platform),
         *await checks.outputs(found, told, platform),
         *await checks.machines(platform),
         *await checks.audit(found, platform),
+        *await still_works(platform, told),
         *checks.logs(platform),
     ]
+
+
+async def still_works(platform: Platform, told: Submissions) -> list[str]:
+    """One more task for each machine, without any trouble."""
+    more = [plans.after_all(number) for number in range(len(platform.machine_ids))]
+    ids = [await told.submit(plan) for plan in more]
+    for _ in range(AFTERWARDS_LOOKS):
+        states = [(await platform.member.get(f"/tasks/{task_id}"))["state"] for task_id in ids]
+        if states == ["succeeded"] * len(ids):
+            return []
+        await asyncio.sleep(LOOK_AGAIN_S)
+    return [f"tasks submitted after everything was up again are {states}"]
 
 
 def summary(found: list[TaskRow], platform: Platform, told: Submissions) -> None:

@@ -41,7 +41,9 @@ def judged(
     stopped: bool = False,
     killed: frozenset[str] = NOBODY,
 ) -> list[str]:
-    task = TaskRow(task_id="task", name=plan.name, state=state, reason="", attempts=attempts)
+    task = TaskRow(
+        task_id="task", name=plan.name, machine="agent-1", state=state, reason="", attempts=attempts
+    )
     return outcome.problems(task, plan, stopped=stopped, killed=killed)
 
 
@@ -101,6 +103,13 @@ def test_what_does_not_follow_is_named(
     behaviour: plans.Behaviour, retries: int, state: str, attempts: list[AttemptRow]
 ) -> None:
     assert judged(plan_of(behaviour, max_retries=retries), state, *attempts) != []
+
+
+def test_an_attempt_lost_while_its_agent_lived_is_named() -> None:
+    lost = replace(attempt(1, "lost"), finished_at=1000.0)
+    task = TaskRow(task_id="task", name="name", machine="agent-1", state="failed", reason="", attempts=[lost])
+    assert outcome.lost_for_nothing([task], {"agent-1": [980.0]}, 10) == []
+    assert len(outcome.lost_for_nothing([task], {"agent-1": [900.0, 1001.0]}, 10)) == 1
 
 
 def test_contradictions_in_the_testimony_are_found() -> None:
