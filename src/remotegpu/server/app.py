@@ -19,7 +19,7 @@ from remotegpu.server.agents import routes as agents
 from remotegpu.server.agents.authentication import Nodes
 from remotegpu.server.agents.heartbeats import Heartbeats
 from remotegpu.server.agents.sync import Sync
-from remotegpu.server.core import guards, openapi_document, paging
+from remotegpu.server.core import guards, openapi_document, paging, parameters
 from remotegpu.server.core import openapi as documentation
 from remotegpu.server.core.bodies import JsonRequest
 from remotegpu.server.core.services import Services, open_services, provide_services
@@ -121,6 +121,7 @@ def create_app(settings: Settings) -> Litestar:
         exception_handlers={Exception: refusals.answer},
         after_exception=[refusals.note, refusals.log_broken_stream],
         request_class=JsonRequest,
+        before_request=parameters.refuse_ambiguous,
         lifespan=[lifespan],
         openapi_config=openapi(),
         request_max_body_size=MAX_BODY,

@@ -33,8 +33,10 @@ LIST_QUERIES: list[tuple[dict[str, str] | list[tuple[str, str]], set[int]]] = [
     ({"q": "\x00"}, {200}),
     ({"q": "%_\\'\";--"}, {200}),
     ({"q": "\u202e🚀"}, {200}),
-    ([("page", "1"), ("page", "2")], {200, 422}),
-    ([("q", "a"), ("q", "b")], {200, 422}),
+    ([("page", "1"), ("page", "2")], {422}),
+    ([("q", "a"), ("q", "a")], {422}),
+    ({"page": "null"}, {422}),
+    ({"q": "null"}, {200}),
     ({"unknown": "1"}, {200}),
 ]
 
@@ -68,6 +70,8 @@ async def test_every_list_with_queries_nobody_should_send(world: World) -> None:
     ("path", "field"),
     [
         ("/machines?state=broken", "state"),
+        ("/machines?state=null", "state"),
+        ("/machines?reachable=true&reachable=false", "reachable"),
         ("/machines?reachable=perhaps", "reachable"),
         ("/machines?customer_id=7", "customer_id"),
         ("/machines?gpu_model=%00", "gpu_model"),

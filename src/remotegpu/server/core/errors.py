@@ -32,6 +32,7 @@ class RemoteGPUError(Exception):
         self.code = code or type(self).code
         self.errors = errors or []
         self.retry_after = retry_after
+        self.headers: dict[str, str] = {}
 
 
 class InvalidError(RemoteGPUError):

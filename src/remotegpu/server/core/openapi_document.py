@@ -35,6 +35,9 @@ def document(app: Litestar) -> Json:
 
 def _share_refusals(responses: Json, shared: Json) -> None:
     """Every refusal is described once and referred to, not once for each route."""
+    responses.get("204", {}).pop(
+        "content", None
+    )  # Litestar describes the body of an answer without one as null
     for status, response in responses.items():
         if MEDIA_TYPE in response.get("content", {}):
             name = HTTPStatus(int(status)).phrase.replace(" ", "")

@@ -1,6 +1,7 @@
 """Wrong query parameters, headers and path parts, in the words of :mod:`remotegpu.server.core.explain`."""
 
 import re
+from collections import Counter
 from typing import Any
 
 from litestar import Request
@@ -24,6 +25,27 @@ def refused(error: ValidationException, request: AnyRequest | None) -> InvalidEr
     ]
     if not problems:
         problems = _missing(error.detail)
+    return _invalid(problems)
+
+
+async def refuse_ambiguous(request: AnyRequest) -> None:
+    """Before a handler runs: nothing twice (which of the two?), and no ``null`` that would be taken for left out."""
+    if not request.scope["query_string"]:
+        return
+    sent = list(request.query_params.multi_items())
+    counts = Counter(name for name, _ in sent)
+    problems = [
+        FieldProblem(name, f"{count} values", "one value") for name, count in counts.items() if count > 1
+    ]
+    for name, value in sent:
+        field = _by_public_name(request.route_handler, name) if value == "null" else None
+        if field is not None and not field.has_inner_subclass_of(str) and field.annotation is not str:
+            problems.append(FieldProblem(name, "null", explain.expected_by(field.raw)))
+    if problems:
+        raise _invalid(problems)
+
+
+def _invalid(problems: list[FieldProblem]) -> InvalidError:
     names = ", ".join(problem.field for problem in problems)
     return InvalidError(f"unusable parameters: {names}" if names else "unusable parameters", errors=problems)
 
@@ -46,9 +68,17 @@ def _problem(key: str, message: str, request: AnyRequest | None) -> FieldProblem
 
 def _field(handler: BaseRouteHandler, key: str) -> FieldDefinition | None:
     """The parameter named ``key`` in Python, of the handler or of one of its dependencies."""
-    signatures = [handler.parsed_fn_signature]
-    signatures += [provider.parsed_fn_signature for provider in handler.resolve_dependencies().values()]
-    return next((s.parameters[key] for s in signatures if key in s.parameters), None)
+    return next((found[key] for found in _signatures(handler) if key in found), None)
+
+
+def _by_public_name(handler: BaseRouteHandler, name: str) -> FieldDefinition | None:
+    fields = (field for found in _signatures(handler) for field in found.values())
+    return next((field for field in fields if _public_name(field) == name), None)
+
+
+def _signatures(handler: BaseRouteHandler) -> list[dict[str, FieldDefinition]]:
+    providers = handler.resolve_dependencies().values()
+    return [handler.parsed_fn_signature.parameters, *(p.parsed_fn_signature.parameters for p in providers)]
 
 
 def _public_name(field: FieldDefinition) -> str:

@@ -61,7 +61,7 @@ def respond(error: RemoteGPUError) -> Response[Problem]:
         errors=[FieldProblemView(field=e.field, found=e.found, expected=e.expected) for e in error.errors],
         retry_after=error.retry_after,
     )
-    headers = {"Cache-Control": "no-store"}
+    headers = {"Cache-Control": "no-store", **error.headers}
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
     if error.status == 401:
@@ -78,6 +78,10 @@ def of_http(error: HTTPException, request: AnyRequest | None = None) -> RemoteGP
     code, title = _KNOWN.get(error.status_code, ("malformed", "The request cannot be read"))
     known = RemoteGPUError(_without_url(error.detail), code=code)
     known.status, known.title = error.status_code, title  # the class cannot know them
+    allowed = (error.headers or {}).get("allow")
+    if allowed:
+        known.detail = f"this path has only {allowed}"
+        known.headers["Allow"] = allowed
     return known
 
 
