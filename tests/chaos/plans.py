@@ -41,7 +41,7 @@ _BEHAVIOURS: Mapping[Behaviour, int] = {
     "is_stopped": 1,
     "runs_too_long": 1,
 }
-_LONG_LIVED: tuple[Behaviour, ...] = ("outlasts_leases", "ignores_signals")
+LONG_LIVED: tuple[Behaviour, ...] = ("outlasts_leases", "ignores_signals")
 _TARGETS: Mapping[Target, int] = {
     "server": 5,
     "worker": 3,
@@ -188,7 +188,7 @@ def _abandoned(rng: random.Random, number: int, absence: Kill, scale: Scale) -> 
         task_plan(rng, number, scale),
         at=max(0.0, absence.at - rng.uniform(2, 5)),
         machine=AGENTS.index(absence.target),
-        behaviour=rng.choice(_LONG_LIVED),
+        behaviour=rng.choice(LONG_LIVED),
         seconds=absence.down_s + rng.uniform(4, 6),
         gpus=rng.choice((0, 1, 1)),
         priority=10,

@@ -45,6 +45,7 @@ def directory(request: pytest.FixtureRequest) -> Iterator[Path]:
     shutil.rmtree(place, ignore_errors=True)
 
 
+@pytest.mark.timeout(900)
 async def test_nothing_is_lost_and_nothing_runs_twice_while_everything_is_killed(directory: Path) -> None:
     run = plans.from_environment(os.environ)
     say(f"seed {run.seed}: {len(run.tasks)} tasks, {len(run.kills)} kills in {run.scale.seconds:g} s")
@@ -113,6 +114,7 @@ async def still_works(platform: Platform, told: Submissions) -> list[str]:
     """One more task for each machine, without any trouble."""
     more = [plans.after_all(number) for number in range(len(platform.machine_ids))]
     ids = [await told.submit(plan) for plan in more]
+    states: list[str] = []
     for _ in range(AFTERWARDS_LOOKS):
         states = [(await platform.member.get(f"/tasks/{task_id}"))["state"] for task_id in ids]
         if states == ["succeeded"] * len(ids):

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos.plans import TaskPlan
+from chaos.plans import LONG_LIVED, TaskPlan
 
 MARK = "REMOTEGPU_CHAOS_WITNESS"
 """Environment variable of every attempt: where to testify. Also how stray processes are found afterwards."""
@@ -86,6 +86,11 @@ _LEAVES = {
     "python": "subprocess.Popen(['sleep', '600'], start_new_session=True, close_fds=False)",
 }
 _IGNORES = {"shell": "trap '' TERM", "python": "signal.signal(signal.SIGTERM, signal.SIG_IGN)"}
+_ONLY_FIRST = {
+    "shell": "$([ $REMOTEGPU_ATTEMPT = 1 ] && echo {:.3f} || echo 0.1)",
+    "python": "{:.3f} if os.environ['REMOTEGPU_ATTEMPT'] == '1' else 0.1",
+}
+"""Only a first attempt must outlast its lease; the next ones may be quick."""
 _CODES = {
     "shell": {
         "fails": str(FAILURE),
@@ -100,12 +105,12 @@ _CODES = {
 
 def command(plan: TaskPlan) -> str:
     """The task's program. It holds its locks for its whole life, and so does whatever it leaves behind."""
-    long_lived = plan.behaviour in {"is_stopped", "runs_too_long"}
+    half = (LONG_S if plan.behaviour in {"is_stopped", "runs_too_long"} else plan.seconds) / 2
     template = _SHELL if plan.kind == "shell" else _PYTHON
     return template.format(
         mark=MARK,
         machine=plan.machine,
-        half=f"{(LONG_S if long_lived else plan.seconds) / 2:.3f}",
+        half=_ONLY_FIRST[plan.kind].format(half) if plan.behaviour in LONG_LIVED else f"{half:.3f}",
         lines=plan.lines,
         ignores=_IGNORES[plan.kind] if plan.behaviour == "ignores_signals" else "",
         leaves=_LEAVES[plan.kind] if plan.behaviour == "leaves_processes" else "",
