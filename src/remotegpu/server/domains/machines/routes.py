@@ -8,6 +8,7 @@ from litestar import Router, delete, get, patch, post
 from litestar.params import Parameter, QueryParameter
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
 
 from remotegpu.kit.clock import utc_now
 from remotegpu.server.core.context import Caller
@@ -73,6 +74,7 @@ async def list_machines(
         "region": region,
     }
     query = repository.matching(repository.machines(caller), paging.search, filters)
+    query = query.options(defer(Machine.inventory))  # kilobytes each, and no list shows them
     rows, total = await fetch_page(tx, query.order_by(*order_by(paging, SORTABLE, "name")), paging)
     live = await samples.latest(services.redis, [row[0].id for row in rows])
     items = [service.view(row, live.get(row[0].id)) for row in rows]
