@@ -72,6 +72,10 @@ describe('relative times', () => {
     ['2026-11-24T10:00:00Z', '2 hr. ago'],
     ['2026-11-29T12:00:00Z', 'in 5 days'],
     ['2026-11-23T11:00:00Z', 'yesterday'],
+    ['2026-12-24T11:59:00Z', 'in 30 days'],
+    ['2027-02-22T12:00:00Z', 'in 90 days'],
+    ['2027-05-24T12:00:00Z', 'in 6 mo.'],
+    ['2029-11-24T12:00:00Z', 'in 3 yr.'],
   ])('%s is %s', (time, words) => expect(formatRelative(time, now, 'en')).toBe(words))
 
   it('speak Chinese', () => expect(formatRelative('2026-11-24T11:57:00Z', now, 'zh-CN')).toBe('3分钟前'))

@@ -66,22 +66,24 @@ export function secondsBetween(
   return (new Date(to).getTime() - new Date(from).getTime()) / 1000
 }
 
-const RELATIVE_STEPS: readonly [Intl.RelativeTimeFormatUnit, number][] = [
-  ['year', 31_536_000],
-  ['month', 2_592_000],
-  ['day', 86_400],
-  ['hour', 3_600],
-  ['minute', 60],
-  ['second', 1],
+/** Unit, its seconds, and from how many seconds on it is used: leases are counted in days for as long as one would. */
+const RELATIVE_STEPS: readonly [Intl.RelativeTimeFormatUnit, number, number][] = [
+  ['year', 31_536_000, 63_072_000],
+  ['month', 2_629_800, 10_368_000],
+  ['day', 86_400, 86_400],
+  ['hour', 3_600, 3_600],
+  ['minute', 60, 60],
+  ['second', 1, 10],
 ]
 
-/** "3 minutes ago", "in 2 days"; anything closer than ten seconds is "now". */
+/** "3 minutes ago", "in 30 days"; anything closer than ten seconds is "now". A lease of 30 days begins with "30 days". */
 export function formatRelative(time: string, now: number, locale: string): string {
   const seconds = (new Date(time).getTime() - now) / 1000
   const words = new Intl.RelativeTimeFormat(locale, { numeric: 'auto', style: 'short' })
-  if (Math.abs(seconds) < 10) return words.format(0, 'second')
-  for (const [unit, size] of RELATIVE_STEPS) {
-    if (Math.abs(seconds) >= size) return words.format(Math.trunc(seconds / size), unit)
+  for (const [unit, size, least] of RELATIVE_STEPS) {
+    const count = seconds / size
+    if (Math.abs(seconds) >= least)
+      return words.format(size < 3_600 ? Math.trunc(count) : Math.round(count), unit)
   }
   return words.format(0, 'second')
 }

@@ -7,12 +7,19 @@
 import { useQueryClient } from '@tanstack/vue-query'
 import { onScopeDispose, readonly, ref, type Ref } from 'vue'
 
+import { asProblem } from '@/api/problem'
+
 import { ChangeCoalescer } from './coalesce'
 import { EventStream, type LiveStatus } from './eventStream'
 import { isTouched, parseChange } from './topics'
 
 const SLOW_POLL_MS = 15_000
 const HIDDEN_GRACE_MS = 60_000
+
+/** Not ours to see any more: each further question would only stand in the audit trail as one more refusal. */
+function isGone(error: unknown): boolean {
+  return error !== null && asProblem(error).status === 404
+}
 
 export function useLiveUpdates(): Readonly<Ref<LiveStatus>> {
   const queryClient = useQueryClient()
@@ -21,7 +28,9 @@ export function useLiveUpdates(): Readonly<Ref<LiveStatus>> {
   let hideTimer: ReturnType<typeof setTimeout> | undefined
 
   const coalescer = new ChangeCoalescer((topic, ids) => {
-    void queryClient.invalidateQueries({ predicate: ({ queryKey }) => isTouched(queryKey, topic, ids) })
+    void queryClient.invalidateQueries({
+      predicate: ({ queryKey, state }) => isTouched(queryKey, topic, ids) && !isGone(state.error),
+    })
   })
 
   const stream = new EventStream({

@@ -34,6 +34,11 @@ function colours(): ChartColours {
   }
 }
 
+function common(): EChartsCoreOption {
+  const calm = window.matchMedia('(prefers-reduced-motion: reduce)').matches
+  return { textStyle: { fontFamily: token('font') }, ...(calm ? { animation: false } : {}) }
+}
+
 export function useChart(
   element: Ref<HTMLElement | null>,
   option: (colours: ChartColours) => EChartsCoreOption,
@@ -50,7 +55,7 @@ export function useChart(
     // The colours are read from the page, which has its new theme after the flush.
     watch(
       [() => option(colours()), () => preferences.isDark],
-      () => chart?.setOption({ textStyle: { fontFamily: token('font') }, ...option(colours()) }),
+      () => chart?.setOption({ ...common(), ...option(colours()) }),
       {
         immediate: true,
         flush: 'post',
