@@ -113,15 +113,13 @@ async def test_heartbeats_of_a_fleet_are_written_in_one_statement(world: World) 
     hosts = [await world.machine() for _ in range(6)]
     await asyncio.sleep(1.5)
     statement = "SELECT sum(n_tup_upd) FROM pg_stat_user_tables WHERE relname = 'machines'"
-    transactions = "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()"
     world.sql("SELECT pg_stat_force_next_flush()")
-    updated, committed = world.sql(statement)[0][0], world.sql(transactions)[0][0]
+    before = world.sql(statement)[0][0]
     for _ in range(10):
         await asyncio.gather(*(host.sync() for host in hosts))
     await asyncio.sleep(2.5)
-    updates = world.sql(statement)[0][0] - updated
-    assert updates <= 4 * len(hosts), f"60 heartbeats of 6 machines became {updates} row updates"
-    assert world.sql(transactions)[0][0] >= committed
+    updates = world.sql(statement)[0][0] - before
+    assert 0 < updates <= 4 * len(hosts), f"60 heartbeats of 6 machines became {updates} row updates"
 
 
 async def test_machine_that_falls_silent_is_unreachable_and_keeps_its_state(world: World) -> None:

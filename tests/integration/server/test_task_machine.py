@@ -142,6 +142,7 @@ class TaskMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.scenario = type(self).make()
         self.known: dict[uuid.UUID, str] = {}
+        self.stopped: set[uuid.UUID] = set()
         self.is_leased = True
 
     @rule(
@@ -191,13 +192,17 @@ class TaskMachine(RuleBasedStateMachine):
                 told = AttemptReport(attempt_id=str(attempt.id), state="failed")
                 assert not other.do(lambda tx, told=told: attempts.report(tx, other.machine_id, told, LEASE))
 
-    @rule(task=submitted)
-    def stop(self, task: uuid.UUID) -> None:
+    @rule(task=submitted, then=st.sampled_from(("", "failed", "timed_out", "stopped")))
+    def stop(self, task: uuid.UUID, then: str) -> None:
+        """Ask for it; ``then`` the agent says at once how it ended, if at all."""
         before = self.scenario.tasks()[task].state
         try:
             self.scenario.do(lambda tx: service.stop(tx, task, "the test"))
+            self.stopped.add(task)
         except ConflictError:
             assert before in repository.FINAL
+        if then:
+            self.report(task, nth=10, state=then)
 
     @rule(task=submitted)
     def lease_runs_out(self, task: uuid.UUID) -> None:
@@ -273,6 +278,8 @@ class TaskMachine(RuleBasedStateMachine):
         assert (task.state in repository.FINAL) == (task.finished_at is not None)
         if (before := self.known[task.id]) in repository.FINAL:
             assert task.state == before, "a final task changed"
+        if task.id in self.stopped:
+            assert task.state != "queued", "what was stopped is not tried again"
         if not self.is_leased:
             assert task.state != "queued", "what waits is cancelled with the lease"
         self.known[task.id] = task.state
