@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 from litestar import Request
@@ -29,7 +30,7 @@ def refused(error: ValidationException, request: AnyRequest | None) -> InvalidEr
 
 
 async def refuse_ambiguous(request: AnyRequest) -> None:
-    """Before a handler runs: nothing twice (which of the two?), and no ``null`` that would be taken for left out."""
+    """Before a handler runs: nothing twice (which of the two?), and nothing that only looks like what is wanted."""
     if not request.scope["query_string"]:
         return
     sent = list(request.query_params.multi_items())
@@ -38,11 +39,20 @@ async def refuse_ambiguous(request: AnyRequest) -> None:
         FieldProblem(name, f"{count} values", "one value") for name, count in counts.items() if count > 1
     ]
     for name, value in sent:
-        field = _by_public_name(request.route_handler, name) if value == "null" else None
-        if field is not None and not field.has_inner_subclass_of(str) and field.annotation is not str:
-            problems.append(FieldProblem(name, "null", explain.expected_by(field.raw)))
+        field = _by_public_name(request.route_handler, name) if _LOOKALIKE.fullmatch(value) else None
+        if field is not None and _is_taken_for_another(value, field):
+            problems.append(FieldProblem(name, value, explain.expected_by(field.raw)))
     if problems:
         raise _invalid(problems)
+
+
+_LOOKALIKE = re.compile(r"null|[-+0-9.eE]+")
+
+
+def _is_taken_for_another(value: str, field: FieldDefinition) -> bool:
+    """``null`` would be read as left out, and a number as the seconds of a time."""
+    kinds = {field.annotation, *(inner.annotation for inner in field.inner_types)}
+    return str not in kinds if value == "null" else datetime in kinds
 
 
 def _invalid(problems: list[FieldProblem]) -> InvalidError:
