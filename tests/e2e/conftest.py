@@ -63,7 +63,7 @@ async def admin(arrive: Arrive, site: Site) -> Visitor:
 async def leased(site: Site) -> AsyncIterator[Company]:
     """A company that has leased this host; afterwards the host is clean again."""
     await site.until_offered()
-    company = await site.new_company()
+    company = await site.new_company("Helix Biosciences")
     allocation = await company.lease()
     yield company
     current = await site.admin.get(f"/allocations/{allocation['id']}")

@@ -131,7 +131,7 @@ export const en = {
     tasks: 'Running tasks',
     tasks_detail: '{queued} queued',
     allocations: 'Active leases',
-    allocations_detail: '{ending} end within 7 days',
+    allocations_detail: '{ending} ending soon',
     sessions: 'Open sessions',
     sessions_detail: 'terminal and SSH',
     attention: 'Needs attention',
@@ -366,7 +366,7 @@ export const en = {
     exit_code: 'Exit code',
     reason: 'Reason',
     limits: 'Limits',
-    limits_value: '{timeout}, priority {priority}, {gpus} GPUs',
+    limits_value: '{timeout}, priority {priority}, {gpus} GPU | {timeout}, priority {priority}, {gpus} GPUs',
     stop: 'Stop',
     stop_title: 'Stop this task?',
     stop_consequence:

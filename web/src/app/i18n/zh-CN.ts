@@ -133,7 +133,7 @@ export const zhCN: Messages = {
     tasks: '运行中的任务',
     tasks_detail: '排队 {queued} 个',
     allocations: '生效中的租用',
-    allocations_detail: '{ending} 个将在 7 天内到期',
+    allocations_detail: '{ending} 个即将到期',
     sessions: '打开的会话',
     sessions_detail: '终端与 SSH',
     attention: '需要关注',
