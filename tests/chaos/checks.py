@@ -13,7 +13,7 @@ import redis
 
 from chaos import keeper, outcome, witness
 from chaos.outcome import AttemptRow, TaskRow
-from chaos.plans import AGENTS, TaskPlan
+from chaos.plans import AGENTS, Run, TaskPlan
 from chaos.site import Platform
 from chaos.submitting import Submissions
 from remotegpu.local import proc, roles
@@ -73,11 +73,14 @@ def sql(platform: Platform, query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query.encode()).fetchall()
 
 
-def submissions(found: list[TaskRow], told: Submissions) -> list[str]:
-    """Acknowledged is the same as present."""
+def submissions(run: Run, found: list[TaskRow], told: Submissions) -> list[str]:
+    """Every one was acknowledged in the end, and acknowledged is the same as present."""
     present, acknowledged = {task.task_id for task in found}, set(told.acknowledged)
-    return [f"acknowledged, but not there: {lost}" for lost in acknowledged - present] + [
-        f"there, but not acknowledged: {ghost}" for ghost in present - acknowledged
+    answered = {plan.name for plan in told.acknowledged.values()}
+    return [
+        *(f"never acknowledged: {plan.name}" for plan in run.tasks if plan.name not in answered),
+        *(f"acknowledged, but not there: {lost}" for lost in acknowledged - present),
+        *(f"there, but not acknowledged: {ghost}" for ghost in present - acknowledged),
     ]
 
 

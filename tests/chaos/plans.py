@@ -122,7 +122,8 @@ class Kill:
     """``down_s``: how long the target stays down afterwards. ``pick``: chooses among children or attempts, 0 to 1.
 
     ``patient``: before it, time stands still until the platform answers again. How fast that is depends on the machine,
-    and without it a slow one would see one long outage. The others strike whatever is on its way up.
+    and without it a slow one would see one long outage. The others strike whatever is on its way up. ``calm_s``: and
+    for so much longer, until tasks are under way.
     """
 
     at: float
@@ -131,6 +132,7 @@ class Kill:
     down_s: float
     pick: float
     patient: bool = False
+    calm_s: float = 0.0
 
     def __str__(self) -> str:
         return f"{self.at:6.2f} s  {self.target:9} {self.reach:10} down {self.down_s:.2f} s"
@@ -179,20 +181,21 @@ def _absence(rng: random.Random, share: float, target: Target, scale: Scale) -> 
         down_s=scale.lease_s + rng.uniform(5, 6),
         pick=0.0,
         patient=True,
+        calm_s=4.0,
     )
 
 
 def _abandoned(rng: random.Random, number: int, absence: Kill, scale: Scale) -> TaskPlan:
-    """Begins before an absence and still runs when the agent is back: its next attempt must wait for its end."""
+    """Begins before an absence and still runs when the agent is back: whoever follows must wait for its end."""
     return replace(
         task_plan(rng, number, scale),
         at=max(0.0, absence.at - rng.uniform(2, 5)),
         machine=AGENTS.index(absence.target),
-        behaviour=rng.choice(LONG_LIVED),
-        seconds=absence.down_s + rng.uniform(4, 6),
-        gpus=rng.choice((0, 1, 1)),
+        behaviour=LONG_LIVED[number % 2],
+        seconds=absence.down_s + absence.calm_s + rng.uniform(6, 8),
+        gpus=rng.choice((0, 0, 1)),
         priority=10,
-        max_retries=rng.choice((0, 1, 1)),
+        max_retries=(1, 1, 0, 1)[number % ABANDONED],
     )
 
 

@@ -26,6 +26,8 @@ from server_client import http_session
 
 KEPT = Path(__file__).parents[2] / "build" / "chaos"
 LOOK_AGAIN_S, AFTERWARDS_LOOKS = 0.5, 60
+MOST_SHOWN = 20
+"""Of the same request's refusals: it is repeated."""
 ANSWERING = ("postgres", "valkey", "s3", "server")
 PATIENCE_S = 20.0
 
@@ -53,9 +55,13 @@ async def test_nothing_is_lost_and_nothing_runs_twice_while_everything_is_killed
         clock = RunClock()
         told = Submissions(platform, clock)
         submitting = asyncio.create_task(told.all(run))
-        await unleash(run, platform, clock)
-        say(f"all up again; {len(told.acknowledged)} of {len(run.tasks)} submissions acknowledged")
-        found = await settled(run, platform, submitting)
+        try:
+            await unleash(run, platform, clock)
+            say(f"all up again; {len(told.acknowledged)} of {len(run.tasks)} submissions acknowledged")
+            found = await settled(run, platform, submitting)
+        finally:
+            submitting.cancel()
+            await asyncio.gather(submitting, return_exceptions=True)
         problems = await everything_wrong(run, found, platform, told)
         summary(found, platform, told)
     assert not problems, report(run, platform, problems)
@@ -69,6 +75,7 @@ async def unleash(run: Run, platform: Platform, clock: RunClock) -> None:
         if kill.patient:
             clock.pause()
             await keeper.until_answering(ANSWERING, PATIENCE_S)
+            await asyncio.sleep(kill.calm_s)
             clock.resume()
         keeper.kill(kill)
     await clock.until(run.scale.seconds)
@@ -77,10 +84,11 @@ async def unleash(run: Run, platform: Platform, clock: RunClock) -> None:
 
 async def settled(run: Run, platform: Platform, submitting: "asyncio.Task[None]") -> list[TaskRow]:
     """The tasks once all are final, or as they are when that takes too long."""
-    deadline = time.monotonic() + run.scale.settle_s
     began = time.monotonic()
-    async with asyncio.timeout(run.scale.settle_s):
-        await submitting
+    deadline = began + run.scale.settle_s
+    done, _ = await asyncio.wait([submitting], timeout=run.scale.settle_s)
+    if done:
+        submitting.result()
     while True:
         found = await asyncio.to_thread(checks.rows, platform)
         if all(task.state in outcome.FINAL for task in found) or time.monotonic() > deadline:
@@ -95,9 +103,9 @@ async def everything_wrong(
     """One line for each thing that must not be."""
     killed = frozenset(platform.keeper.killed_attempts)
     return [
-        *told.defects,
+        *told.defects[:MOST_SHOWN],
         *platform.keeper.unexpected,
-        *checks.submissions(found, told),
+        *checks.submissions(run, found, told),
         *checks.outcomes(found, told, killed),
         *checks.losses(found, platform, run.scale.lease_s),
         *checks.testimonies(found, platform),
