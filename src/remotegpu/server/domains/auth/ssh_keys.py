@@ -23,8 +23,8 @@ def parse_public_key(text: str) -> tuple[str, str]:
     problem: str
     if "PRIVATE KEY" in text:
         problem = "a private key: keep it secret, and paste the content of the .pub file instead"
-    elif len(text.split("\n")) > 2 and not text.startswith("----"):
-        problem = f"{len(text.strip().splitlines())} lines"
+    elif len(text.strip().splitlines()) > 1 and not text.strip().startswith("----"):
+        problem = f"{len(text.strip().splitlines())} lines, of which only one key can be added at a time"
     else:
         try:
             key = asyncssh.import_public_key(text.strip())
@@ -43,7 +43,7 @@ def parse_public_key(text: str) -> tuple[str, str]:
 
 
 def _is_weak(key: asyncssh.SSHKey) -> bool:
-    """Below what OpenSSH accepts by default (RequiredRSASize 1024) and NIST SP 800-131A allows (2048)."""
+    """DSA, which OpenSSH has dropped, and RSA below what NIST SP 800-131A allows."""
     algorithm = key.get_algorithm()
     if algorithm == "ssh-dss":
         return True
