@@ -4,11 +4,13 @@ With ``REMOTEGPU_UPDATE_SCREENSHOTS=1`` the few pictures of the documentation ar
 """
 
 import asyncio
+import itertools
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import asyncssh
 import pytest
@@ -24,7 +26,19 @@ from e2e.visitor import Visitor
 from server_client import Client
 
 PICTURES = ROOT / "artifacts/screenshots"
-SIZES = ((1440, 900), (1024, 768))
+Look = tuple[str, tuple[int, int], Literal["light", "dark"]]
+WIDE, NARROW = (1440, 900), (1024, 768)
+LOOKS: tuple[Look, ...] = tuple(itertools.product(("en", "zh-CN"), (WIDE, NARROW), ("light", "dark")))
+FEW_LOOKS: tuple[Look, ...] = (
+    ("en", WIDE, "light"),
+    ("en", NARROW, "dark"),
+    ("zh-CN", WIDE, "dark"),
+    ("zh-CN", NARROW, "light"),
+)
+"""Each theme with each width and each language: enough for dialogs and for variants of a page."""
+TOO_WIDE = """() => [document.documentElement, ...document.querySelectorAll('main, .table-scroll, .el-dialog')]
+  .filter(box => box.scrollWidth > box.clientWidth + 1).map(box => `${box.className}: ${box.scrollWidth}`)"""
+"""What would have to be scrolled sideways."""
 SETTLED = """() => document.fonts.ready.then(() => new Promise(done =>
   requestAnimationFrame(() => requestAnimationFrame(() => done(document.querySelectorAll('.bone').length === 0)))))"""
 IN_DOCS = {
@@ -45,24 +59,25 @@ class Shot:
     name: str
     path: str
     shows: str
+    looks: tuple[Look, ...] = LOOKS
 
 
-async def photograph(visitor: Visitor, name: str) -> None:
-    """All eight looks of the page as it is. Theme and language change in place, as for a person who switches."""
+async def photograph(visitor: Visitor, name: str, looks: Iterable[Look] = LOOKS) -> None:
+    """The page as it is. Theme and language change in place, as for a person who switches."""
     page = visitor.page
-    for locale in ("en", "zh-CN"):
+    for locale, (width, height), theme in looks:
         if await page.locator("html").get_attribute("lang") != locale:
             await visitor.seen("locale-toggle").dispatch_event("click")  # also below a dialog
-        for width, height in SIZES:
-            await page.set_viewport_size({"width": width, "height": height})
-            for theme in ("light", "dark"):
-                await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-                await page.wait_for_function(SETTLED)
-                picture = PICTURES / f"{name}-{theme}-{width}-{locale}.png"
-                await page.screenshot(path=picture, animations="disabled")
-                if UPDATES_DOCS and IN_DOCS.get(name) == theme and (width, locale) == (1440, "en"):
-                    await keep_for_docs(picture, name, theme)
-    await visitor.seen("locale-toggle").dispatch_event("click")
+        await page.set_viewport_size({"width": width, "height": height})
+        await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        await page.wait_for_function(SETTLED)
+        assert await page.evaluate(TOO_WIDE) == [], f"{name} at {width} px, {locale}"
+        picture = PICTURES / f"{name}-{theme}-{width}-{locale}.png"
+        await page.screenshot(path=picture, animations="disabled")
+        if UPDATES_DOCS and IN_DOCS.get(name) == theme and (width, locale) == (1440, "en"):
+            await keep_for_docs(picture, name, theme)
+    if await page.locator("html").get_attribute("lang") != "en":
+        await visitor.seen("locale-toggle").dispatch_event("click")
 
 
 async def keep_for_docs(picture: Path, name: str, theme: str) -> None:
@@ -105,7 +120,7 @@ async def test_pages_of_the_operator(site: Site, fleet: Fleet, trained: str, adm
         admin,
         [
             Shot("machine", f"/machines/{fleet.machines['hgx-h100-01']}", "text=GPU 7"),
-            Shot("machine-real", f"/machines/{site.machine['id']}", "text=GPU 1"),
+            Shot("machine-real", f"/machines/{site.machine['id']}", "text=GPU 1", FEW_LOOKS),
             Shot("allocations", "/allocations", "text=hgx-h100-02"),
             Shot("allocation-ended", f"/allocations/{ended}", "[data-testid=step-check_machine]"),
             Shot("tasks", "/tasks", "text=finetune reranker"),
@@ -115,9 +130,19 @@ async def test_pages_of_the_operator(site: Site, fleet: Fleet, trained: str, adm
             Shot("customer", f"/customers/{fleet.companies['Northwind'].id}", "text=Ada Okafor"),
             Shot("join-tokens", "/join-tokens", "text=rack 4"),
             Shot("audit", "/audit", "[data-testid=audit-row]"),
-            Shot("not-found", "/no/such/page", "text=There is no such page"),
-            Shot("task-failed", f"/tasks/{await fleet.task('finetune reranker')}", "text=OutOfMemoryError"),
-            Shot("task-running", f"/tasks/{await fleet.task('pretrain llama-8b')}", "text=step 12020"),
+            Shot("not-found", "/no/such/page", "text=There is no such page", FEW_LOOKS),
+            Shot(
+                "task-failed",
+                f"/tasks/{await fleet.task('finetune reranker')}",
+                "text=OutOfMemoryError",
+                FEW_LOOKS,
+            ),
+            Shot(
+                "task-running",
+                f"/tasks/{await fleet.task('pretrain llama-8b')}",
+                "text=step 12020",
+                FEW_LOOKS,
+            ),
         ],
     )
     await fleet.one_is_silent()
@@ -146,7 +171,7 @@ async def visit(visitor: Visitor, shots: list[Shot]) -> None:
     for shot in shots:
         await visitor.go(shot.path)
         await expect(visitor.page.locator(shot.shows).first).to_be_visible()
-        await photograph(visitor, shot.name)
+        await photograph(visitor, shot.name, shot.looks)
 
 
 async def test_dialogs_of_the_operator(fleet: Fleet, admin: Visitor) -> None:
@@ -161,7 +186,7 @@ async def test_dialogs_of_the_operator(fleet: Fleet, admin: Visitor) -> None:
         await admin.go(path)
         await admin.click(opener)
         await expect(admin.seen(inside) if inside else admin.page.get_by_role("dialog").first).to_be_visible()
-        await photograph(admin, name)
+        await photograph(admin, name, FEW_LOOKS)
 
 
 @pytest.mark.usefixtures("fleet", "trained")
@@ -174,8 +199,8 @@ async def test_pages_of_a_customer(site: Site, engineer: Client, member: Visitor
         member,
         [
             Shot("member-overview", "/", "text=train spirals"),
-            Shot("member-machines", "/machines", f"text={site.machine['name']}"),
-            Shot("member-machine", f"/machines/{site.machine['id']}", "text=GPU 1"),
+            Shot("member-machines", "/machines", f"text={site.machine['name']}", FEW_LOOKS),
+            Shot("member-machine", f"/machines/{site.machine['id']}", "text=GPU 1", FEW_LOOKS),
             Shot("task-new", "/tasks/new", "[data-testid=task-submit]"),
             Shot("ssh-keys", "/ssh-keys", "text=laptop"),
             Shot("tokens", "/tokens", "text=CI"),
@@ -199,7 +224,7 @@ async def a_few_commands(member: Visitor) -> None:
 async def test_pages_of_an_owner_and_of_a_newcomer(fleet: Fleet, arrive: Arrive) -> None:
     owner = fleet.owners["Northwind"]
     visitor = await steps.signed_in(await arrive("owner"), owner.user["email"], owner.password)
-    await visit(visitor, [Shot("owner-members", "/members", "text=Ada Okafor")])
+    await visit(visitor, [Shot("owner-members", "/members", "text=Ada Okafor", FEW_LOOKS)])
     newcomer = await arrive("newcomer")
     await visit(newcomer, [Shot("sign-in", "/sign-in", "[data-testid=login-submit]")])
     await visit(newcomer, [Shot("api-docs", "/api-docs", "code:has-text('/api/v1/agent/sync')")])

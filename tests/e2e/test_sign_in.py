@@ -24,6 +24,8 @@ async def test_wrong_passwords_are_told_and_five_of_them_lock_for_a_while(site: 
     await expect(visitor.seen("login-submit")).to_be_disabled()
     before = await visitor.seen("login-locked").inner_text()
     await expect(visitor.seen("login-locked")).not_to_have_text(before)  # it counts down
+    await visitor.fill("login-email", "somebody.else@example.com")
+    await expect(visitor.seen("login-submit")).to_be_enabled()  # the lock is of that account
     await expect(visitor.page).to_have_url(f"{site.url}/sign-in?next=/machines")
 
 

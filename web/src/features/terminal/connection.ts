@@ -154,7 +154,7 @@ export class TerminalConnection {
     else if (code === CLOSE_REFUSED) this.end('refused', words)
     else if (code === CLOSE_TAKEN_OVER)
       this.end('taken_over', '') // our own words say it all
-    else if (this.said.exitCode !== null) this.end('exit', words)
+    else if (this.said.exitCode !== null) this.end('exit', '')
     else if (code === CLOSE_NORMAL) this.end('closed', words)
     else this.wait(code === CLOSE_UNREACHABLE)
   }
