@@ -6,6 +6,7 @@ import pytest_asyncio
 
 import server_client as sc
 from integration.server_api import world as stage
+from integration.server_api.bodies import body_for
 from integration.server_api.calling import call, expect, people
 from integration.server_api.world import World
 from server_client import Client
@@ -115,3 +116,24 @@ async def test_an_open_event_stream_ends_with_the_right_to_it(world: World) -> N
         async with asyncio.timeout(5):
             rest = await stream.content.read()
     assert b"event: change" not in rest
+
+
+async def test_an_open_log_ends_with_the_right_to_it(world: World) -> None:
+    ours = world.ours
+    member, agent = ours.member.client, ours.agent
+    task = await member.post("/tasks", body_for("submit_task", ours, ours.member), expect=201)
+    await agent.sync()
+    assert agent.desired is not None
+    log = f"/agent/attempts/{agent.desired.attempts[-1].attempt_id}/log"
+    headers = {"Authorization": f"Bearer {member.token}"}
+    async with member.http.get(member.url(f"/tasks/{task['id']}/log/stream"), headers=headers) as stream:
+        await agent.client.post(f"{log}?offset=0", raw=b"before\n")
+        async with asyncio.timeout(5):
+            while b"before" not in await stream.content.readline():
+                pass
+        path = f"/customers/{ours.id}/members/{member.user_id}"
+        await ours.owner.client.patch(path, {"disabled": True})
+        await agent.client.post(f"{log}?offset=7", raw=b"after\n")
+        async with asyncio.timeout(5):
+            rest = await stream.content.read()
+    assert b"after" not in rest

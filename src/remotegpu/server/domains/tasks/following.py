@@ -11,7 +11,9 @@ from litestar.response import ServerSentEventMessage
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from remotegpu.server.core.context import Caller
 from remotegpu.server.core.services import Services
+from remotegpu.server.domains.auth import service as auth
 from remotegpu.server.domains.tasks import logs, repository
 from remotegpu.server.domains.tasks.models import Attempt, Task
 
@@ -45,7 +47,7 @@ async def whole(services: Services, attempt_id: uuid.UUID, offset: int) -> Async
 
 async def events(
     services: Services, task_id: uuid.UUID, offset: int, number: int | None
-) -> AsyncIterator[ServerSentEventMessage]:
+) -> AsyncGenerator[ServerSentEventMessage]:
     """``chunk`` events from ``offset`` on, of attempt ``number`` or of all from the latest on; then ``end``."""
     followed: uuid.UUID | None = None
     async with contextlib.aclosing(_changes(services, task_id)) as changes:
@@ -63,6 +65,21 @@ async def events(
                 return
             else:
                 yield _comment("waiting")
+
+
+async def while_let_in(
+    services: Services, caller: Caller, messages: AsyncGenerator[ServerSentEventMessage]
+) -> AsyncIterator[ServerSentEventMessage]:
+    """``messages`` until the caller may no longer see them: their account or company was switched off meanwhile."""
+    changed = asyncio.Event()
+    with services.hub.listening("customers", str(caller.customer_id), lambda _message: changed.set()):
+        async with contextlib.aclosing(messages):
+            async for message in messages:
+                if changed.is_set():
+                    changed.clear()
+                    if not await auth.is_usable(services.sessions, caller.user_id):
+                        return
+                yield message
 
 
 def _is_over(attempt: Attempt | None, state: str, number: int | None) -> bool:

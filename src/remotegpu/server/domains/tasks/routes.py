@@ -138,7 +138,8 @@ async def stream_task_log(
     """The log from ``offset`` on, live: events ``chunk``, at last ``end``. A retry goes on with the new attempt."""
     async with services.sessions() as tx:
         await repository.find(tx, caller, task_id)
-    return ServerSentEvent(following.events(services, task_id, offset, attempt))
+    messages = following.events(services, task_id, offset, attempt)
+    return ServerSentEvent(following.while_let_in(services, caller, messages))
 
 
 @get("/tasks/{task_id:uuid}/artifacts", guards=[ANYONE])
