@@ -217,6 +217,10 @@ def _left_over(platform: Platform) -> list[str]:
         "SELECT count(*) FROM audit_logs l LEFT JOIN audit_seals s ON s.audit_id = l.id WHERE s IS NULL",
     )
     problems += [f"{pending[0][0]} audit entries wait to be sealed"] if pending[0][0] else []
+    unclosed = sql(
+        platform, "SELECT count(*) FROM attempts WHERE NOT log_final AND state NOT IN ('assigned', 'running')"
+    )
+    problems += [f"{unclosed[0][0]} logs of ended attempts are not closed"] if unclosed[0][0] else []
     return [*problems, *_immortal(platform), *_connections(platform), *_sizes(platform)]
 
 

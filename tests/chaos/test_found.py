@@ -12,7 +12,7 @@ from remotegpu.agent.reconciler import AccountView, Actual, AttemptView, StartAt
 from remotegpu.local import roles
 from remotegpu.protocol.attempts import AttemptReport, AttemptSpec
 from remotegpu.protocol.sync import AccountSpec, DesiredState
-from remotegpu.server import settings
+from remotegpu.server import settings, sweeps
 from remotegpu.server.core.services import open_services
 from remotegpu.server.domains.access import instances
 from remotegpu.server.domains.tasks import logs
@@ -58,6 +58,22 @@ async def test_the_log_of_an_attempt_whose_agent_came_back_in_the_last_moment_st
             await machine.sync(attempts=[AttemptReport(attempt_id=str(attempt_id), state="running")])
             await logs.settle(services, attempt_id)
             assert not (await logs.position_of(services.sessions, attempt_id)).final
+        await services.close()
+
+
+async def test_logs_of_lost_attempts_are_closed_although_the_worker_that_gave_them_up_has_died(
+    stack: Stack, server_env: Mapping[str, str], tmp_path: Path
+) -> None:
+    with running_server(server_env, tmp_path) as server:
+        services = open_services(settings.load(server.env))
+        async with http_session() as http:
+            admin = await first_admin(http, server)
+            task = await admin.post("/tasks", task_for(await leased_machine(admin)), expect=201)
+            attempt_id = uuid.UUID(task["attempts"][0]["id"])
+            with stack.connect(dict(server_env)) as superuser:
+                superuser.execute("UPDATE attempts SET state = 'lost' WHERE id = %s", [attempt_id])
+            await sweeps.Expiry().run(services)
+            assert (await logs.position_of(services.sessions, attempt_id)).final
         await services.close()
 
 

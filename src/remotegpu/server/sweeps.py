@@ -72,22 +72,40 @@ async def move_allocations(services: Services) -> None:
     await _each(services, starting, allocations.start_due)
 
 
-async def expire_attempts(services: Services) -> None:
-    """Attempts whose lease ran out are lost: another try, or failed. What there is of their logs is kept.
+class Expiry:
+    """Gives up attempts whose lease ran out, and closes their logs. One per worker.
 
-    Silent machines are marked first, so that the other try waits for them.
+    The logs still to be closed are remembered until that has worked, and looked up once: an earlier worker may have
+    died in between.
     """
-    await mark_unreachable(services)
-    lease = timedelta(seconds=services.settings.agents.lease_seconds)
-    if await instances.heard_for(services) < min(lease.total_seconds(), HEARD_SECONDS):
-        return
+
+    def __init__(self) -> None:
+        self._open_logs: set[uuid.UUID] | None = None
+
+    async def run(self, services: Services) -> None:
+        """Attempts whose lease ran out are lost: another try, or failed. What there is of their logs is kept.
+
+        Silent machines are marked first, so that the other try waits for them.
+        """
+        await mark_unreachable(services)
+        if self._open_logs is None:
+            async with services.sessions() as tx:
+                self._open_logs = await attempts.lost_with_open_logs(tx)
+        lease = timedelta(seconds=services.settings.agents.lease_seconds)
+        if await instances.heard_for(services) >= min(lease.total_seconds(), HEARD_SECONDS):
+            self._open_logs.update(await _expire(services, lease))
+        for attempt_id in list(self._open_logs):
+            await logs.settle(services, attempt_id)
+            self._open_logs.discard(attempt_id)
+
+
+async def _expire(services: Services, lease: timedelta) -> list[uuid.UUID]:
+    """Returns the attempts that were looked at: lost, unless their agent came back in the last moment."""
     async with services.sessions() as tx:
         machine_of = dict(await attempts.expired(tx, utc_now()))
-    looked_at = await _each(
+    return await _each(
         services, machine_of, lambda tx, attempt: attempts.lose(tx, attempt, machine_of[attempt], lease)
     )
-    for attempt_id in looked_at:
-        await logs.settle(services, attempt_id)
 
 
 async def place_tasks(services: Services) -> None:
@@ -118,7 +136,7 @@ def all_sweeps() -> tuple[Sweep, ...]:
         Sweep("seal audit", 1.0, seal_audit),
         Sweep("move allocations", 2.0, move_allocations),
         Sweep("place tasks", 1.0, place_tasks),
-        Sweep("expire attempts", 3.0, expire_attempts),
+        Sweep("expire attempts", 3.0, Expiry().run),
         Sweep("mark unreachable", 5.0, mark_unreachable),
         Sweep("lose sessions", 3.0, instances.Missing().lose_sessions),
         Sweep("forget idempotency keys", 3600.0, forget_keys),

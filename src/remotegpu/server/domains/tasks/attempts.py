@@ -159,6 +159,12 @@ async def expired(tx: AsyncSession, now: datetime) -> list[tuple[uuid.UUID, uuid
     return [(attempt_id, machine_id) for attempt_id, machine_id in (await tx.execute(query)).all()]
 
 
+async def lost_with_open_logs(tx: AsyncSession) -> set[uuid.UUID]:
+    """Lost attempts whose logs nobody has closed yet. Reads the whole table."""
+    query = select(Attempt.id).where(Attempt.state == "lost", Attempt.log_final.is_(False))
+    return set(await tx.scalars(query))
+
+
 async def lose(tx: AsyncSession, attempt_id: uuid.UUID, machine_id: uuid.UUID, lease: timedelta) -> bool:
     """An attempt whose lease ran out is lost: another try, or failed. Its own late report will be refused."""
     machine = await machine_rows.lock(tx, machine_id)
