@@ -63,6 +63,7 @@ class Scale:
     shorter than the longest pause between two calls of an agent that found no server.
 
     ``absences``: when that happens, as shares of the time. ``outages``: when database or server are away for as long.
+    ``blackouts``: when everything is killed at once.
     """
 
     seconds: float
@@ -70,6 +71,7 @@ class Scale:
     lease_s: int
     settle_s: float
     absences: tuple[float, ...]
+    blackouts: tuple[float, ...]
     outages: tuple[tuple[float, Target], ...] = ()
 
 
@@ -81,13 +83,14 @@ PATIENT_SHARE = 0.6
 ABANDONED = 4
 """Tasks under way when an agent goes away for long."""
 
-SHORT = Scale(seconds=20, tasks=40, lease_s=10, settle_s=120, absences=(0.8,))
+SHORT = Scale(seconds=20, tasks=40, lease_s=10, settle_s=120, absences=(0.8,), blackouts=(0.5,))
 LONG = Scale(
     seconds=120,
     tasks=200,
     lease_s=12,
     settle_s=240,
     absences=(0.25, 0.9),
+    blackouts=(0.15, 0.6),
     outages=((0.5, "postgres"), (0.7, "server")),
 )
 
@@ -160,6 +163,8 @@ def make(seed: int, scale: Scale) -> Run:
     rng = random.Random(seed)
     absences = [_absence(rng, share, rng.choice(AGENTS), scale) for share in scale.absences]
     outages = [_absence(rng, share, target, scale) for share, target in scale.outages]
+    blackouts = [kill for share in scale.blackouts for kill in _blackout(rng, share * scale.seconds)]
+    kills = [*absences, *outages, *blackouts, *_kills(rng, absences, scale)]
     abandoned = [
         _abandoned(rng, number, absence, scale) for number, absence in enumerate(absences * ABANDONED)
     ]
@@ -168,7 +173,7 @@ def make(seed: int, scale: Scale) -> Run:
         seed=seed,
         scale=scale,
         tasks=sorted(abandoned + others, key=lambda plan: plan.at),
-        kills=sorted(absences + outages + _kills(rng, absences, scale), key=lambda kill: kill.at),
+        kills=sorted(kills, key=lambda kill: kill.at),
     )
 
 
@@ -183,6 +188,14 @@ def _absence(rng: random.Random, share: float, target: Target, scale: Scale) -> 
         patient=True,
         calm_s=4.0,
     )
+
+
+def _blackout(rng: random.Random, at: float) -> list[Kill]:
+    """Everything at once, as when the machine under it all is reset."""
+    kills = [
+        replace(_kill(rng, at, target), reach="everything") for target in _TARGETS if target != "attempt"
+    ]
+    return [replace(kills[0], patient=True), *kills[1:]]
 
 
 def _abandoned(rng: random.Random, number: int, absence: Kill, scale: Scale) -> TaskPlan:
