@@ -80,3 +80,17 @@ async def test_signing_out_ends_the_session_in_every_tab(site: Site, arrive: Arr
     await expect(visitor.seen("login-email")).to_be_visible()
     await visitor.go("/machines")
     await expect(visitor.seen("login-email")).to_be_visible()
+
+
+async def test_first_visits_and_reloads_are_no_events_for_the_audit_trail(site: Site, arrive: Arrive) -> None:
+    person = await (await site.new_company()).member()
+    visitor = await arrive()
+    before = (await site.admin.get("/audit"))["total"]
+    await visitor.go("/sign-in")
+    await expect(visitor.seen("login-submit")).to_be_visible()
+    await steps.signed_in(visitor, person.user["email"], person.password)
+    await visitor.page.reload()
+    await expect(visitor.seen("nav-overview")).to_be_visible()
+    newest = (await site.admin.get("/audit", params={"page_size": "5"}))["items"]
+    assert (await site.admin.get("/audit"))["total"] == before + 1
+    assert (newest[0]["action"], newest[0]["actor_name"]) == ("auth.login", person.user["email"])
