@@ -260,7 +260,10 @@ def test_command_gets_only_the_environment_it_was_given_and_default_signals(atte
     names = {line.split("=")[0] for line in text.splitlines() if "=" in line}
     assert names == {"PATH", "MARK", "PWD", "SHLVL", "_"}
     assert "SigBlk:\t0000000000000000" in text
-    assert [line for line in text.splitlines() if "SigIgn" in line] == ["SigIgn:\t0000000000000000"]
+    ignored = int(next(line for line in text.splitlines() if line.startswith("SigIgn:")).split()[1], 16)
+    # Signal 32 is the C library's own: its posix_spawn (with which make starts us) leaves it ignored, no program can
+    # change that through the library, and the library sets it again when a program cancels a thread.
+    assert {number for number in signal.valid_signals() if ignored >> (number - 1) & 1} == set()
     assert " 0 -> /dev/null" in text
     assert {line.split()[-3] for line in text.splitlines() if "->" in line} == {"0", "1", "2", "3"}
 
