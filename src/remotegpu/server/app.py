@@ -14,6 +14,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.response import Redirect
 
 from remotegpu import __version__
+from remotegpu.kit.memory import collect_rarely
 from remotegpu.server import console, health, refusals
 from remotegpu.server.agents import routes as agents
 from remotegpu.server.agents.authentication import Nodes
@@ -88,12 +89,16 @@ async def lifespan(app: Litestar) -> AsyncGenerator[None]:
     heartbeats: Heartbeats = app.state["heartbeats"]
     services.hub.start()
     nodes: Nodes = app.state["nodes"]
-    flushing = asyncio.create_task(heartbeats.run(), name="flush-heartbeats")
+    beside = [
+        asyncio.create_task(heartbeats.run(), name="flush-heartbeats"),
+        asyncio.create_task(collect_rarely(), name="collect-garbage"),
+    ]
     async with instances.announcing(services):
         with nodes.listening():
             yield
-    flushing.cancel()
-    await asyncio.gather(flushing, return_exceptions=True)
+    for task in beside:
+        task.cancel()
+    await asyncio.gather(*beside, return_exceptions=True)
     await services.close()
 
 

@@ -17,8 +17,11 @@ from remotegpu.server.domains.auth.middleware import bearer
 from remotegpu.server.domains.machines import service as machines
 from remotegpu.server.domains.machines import tokens
 
-REMEMBER_SECONDS = 30.0
-"""A revoked token is forgotten at once where the message of it arrives, and after this long where that was lost."""
+REMEMBER_SECONDS = 300.0
+"""A revoked token is forgotten at once where the message of it arrives, and after this long where that was lost.
+
+Little depends on it: each poll asks whether its machine still exists, and a rotated token keeps its own, known end.
+"""
 REMEMBER_MOST = 20_000
 
 

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import ARRAY, Uuid, any_, bindparam, select
 
 from remotegpu.server.core.services import Services
 from remotegpu.server.domains.machines.models import Machine
@@ -16,6 +16,12 @@ class Known(msgspec.Struct, frozen=True):
     revision: int
     inventory_hash: str
     state: str
+
+
+_READ = select(Machine.id, Machine.revision, Machine.inventory_hash, Machine.state).where(
+    Machine.id == any_(bindparam("ids", type_=ARRAY(Uuid)))
+)
+"""Built once: it runs hundreds of times a second."""
 
 
 class Revisions:
@@ -49,11 +55,8 @@ class Revisions:
                     future.set_result(found.get(machine_id))
 
     async def _read(self, machine_ids: list[uuid.UUID]) -> dict[uuid.UUID, Known]:
-        query = select(Machine.id, Machine.revision, Machine.inventory_hash, Machine.state).where(
-            Machine.id.in_(machine_ids)
-        )
         async with self._services.sessions() as tx:
-            rows = await tx.execute(query)
+            rows = await tx.execute(_READ, {"ids": machine_ids})
             return {row[0]: Known(row[1], row[2], row[3]) for row in rows.all()}
 
 
