@@ -11,15 +11,22 @@ from harness import Site, add_machines, admin, percentiles, report, site
 
 MACHINES = 10_000
 QUERY = "page=3&page_size=100&state=online&region=region-2&sort=-last_seen_at"
+OTHERS = [
+    f"page={page}&page_size=100&state=online&region=region-{region}&sort={sort}"
+    for sort in ("name", "-last_seen_at")
+    for region in range(5)
+    for page in range(1, 20)
+]
+"""Pages that nobody has asked for before: nothing of their answers is known."""
 
 
 async def latencies(
     http: aiohttp.ClientSession, method: str, url: str, seconds: float, **request: object
 ) -> list[float]:
-    """One client, one request after the other."""
+    """One client, one request after the other, at least one."""
     waits: list[float] = []
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
+    while not waits or time.perf_counter() < end:
         began = time.perf_counter()
         async with http.request(method, url, **request) as answer:  # pyright: ignore[reportArgumentType]
             body = await answer.read()
@@ -41,6 +48,13 @@ async def run(running: Site, seconds: float, *, with_rivals: bool) -> None:
         ours = f"{person.url}/machines?{QUERY}"
         await latencies(http, "GET", ours, 1, headers=person.headers)
         mine = await latencies(http, "GET", ours, seconds, headers=person.headers)
+        unknown = [
+            wait
+            for query in OTHERS
+            for wait in await latencies(
+                http, "GET", f"{person.url}/machines?{query}", 0, headers=person.headers
+            )
+        ]
         others: dict[str, dict[str, float]] = {}
         for rival in started:
             url = f"http://127.0.0.1:{rival.port}{rival.path}"
@@ -60,9 +74,11 @@ async def run(running: Site, seconds: float, *, with_rivals: bool) -> None:
         machines=MACHINES,
         query=QUERY,
         remotegpu={"per_s": per_second, **percentiles(mine)},
+        asked_for_the_first_time=percentiles(unknown),
         rivals_with_empty_lists=others,
         ratio=ratios,
-        met=percentiles(mine)["p99_ms"] <= 30 and all(ratio >= 10 for ratio in ratios.values()),
+        met=max(percentiles(mine)["p99_ms"], percentiles(unknown)["p99_ms"]) <= 30
+        and all(ratio >= 10 for ratio in ratios.values()),
     )
 
 

@@ -31,9 +31,11 @@ from remotegpu.server.domains.access.streams import Streams
 from remotegpu.server.domains.allocations import routes as allocations
 from remotegpu.server.domains.audit import routes as audit
 from remotegpu.server.domains.auth import routes as auth
+from remotegpu.server.domains.auth.callers import Callers
 from remotegpu.server.domains.auth.middleware import PersonAuthentication
 from remotegpu.server.domains.customers import routes as customers
 from remotegpu.server.domains.machines import routes as machines
+from remotegpu.server.domains.machines.lists import MachineLists
 from remotegpu.server.domains.monitoring import routes as monitoring
 from remotegpu.server.domains.tasks import routes as tasks
 from remotegpu.server.settings import Settings
@@ -89,12 +91,14 @@ async def lifespan(app: Litestar) -> AsyncGenerator[None]:
     heartbeats: Heartbeats = app.state["heartbeats"]
     services.hub.start()
     nodes: Nodes = app.state["nodes"]
+    callers: Callers = app.state["callers"]
+    lists: MachineLists = app.state["machine_lists"]
     beside = [
         asyncio.create_task(heartbeats.run(), name="flush-heartbeats"),
         asyncio.create_task(collect_rarely(), name="collect-garbage"),
     ]
     async with instances.announcing(services):
-        with nodes.listening():
+        with nodes.listening(), callers.listening(), lists.listening():
             yield
     for task in beside:
         task.cancel()
@@ -137,6 +141,8 @@ def create_app(settings: Settings) -> Litestar:
         services=services,
         heartbeats=heartbeats,
         nodes=Nodes(services),
+        callers=Callers(services),
+        machine_lists=MachineLists(services),
         streams=Streams(),
         sync=Sync(services, heartbeats),
     )

@@ -267,12 +267,12 @@ async def test_personal_access_tokens(person: Client, server: ServerProcess, sta
     assert entry["last_used_at"] is not None
     assert secret not in listed.body.decode()
     assert (await machine.call("POST", "/auth/tokens", {"name": "another"})).code == "session_required"
-    with stack.connect(dict(server.env)) as db:
-        db.execute("UPDATE access_tokens SET expires_at = now() WHERE id = %s", [created["id"]])
+    await person.delete(f"/auth/tokens/{created['id']}")
     assert (await machine.call("GET", "/auth/me")).code == "token_invalid"
-    fresh = await person.post("/auth/tokens", {"name": "other"}, expect=201)
-    await person.delete(f"/auth/tokens/{fresh['id']}")
-    assert (await person.with_token(fresh["token"]).call("GET", "/auth/me")).code == "token_invalid"
+    expired = await person.post("/auth/tokens", {"name": "other"}, expect=201)
+    with stack.connect(dict(server.env)) as db:
+        db.execute("UPDATE access_tokens SET expires_at = now() WHERE id = %s", [expired["id"]])
+    assert (await person.with_token(expired["token"]).call("GET", "/auth/me")).code == "token_invalid"
     assert (await person.with_token(secret[:-1] + "x").call("GET", "/auth/me")).code == "token_invalid"
 
 

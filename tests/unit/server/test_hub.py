@@ -59,3 +59,14 @@ def test_customers_see_what_carries_their_id_and_admins_what_is_public() -> None
     messages = (mine, foreign, internal, wake_up)
     assert [is_visible(message, member) for message in messages] == [True, False, False, False]
     assert [is_visible(message, admin) for message in messages] == [True, True, True, False]
+
+
+def test_a_whole_topic_can_be_listened_to() -> None:
+    messages = hub()
+    heard: list[Message] = []
+    with messages.listening("machines", None, heard.append):
+        messages.publish("machines", "m1")
+        messages.publish("machines", "m2")
+        messages.publish("tasks", "t1")
+    messages.publish("machines", "m3")
+    assert [message.key for message in heard] == ["m1", "m2"]

@@ -45,7 +45,7 @@ class Hub:
     def __init__(self, redis: Redis, instance: str) -> None:
         self._redis = redis
         self._origin = f"{instance}-{secrets.token_hex(6)}"  # a worker may share its server's name
-        self._by_key: dict[tuple[str, str], set[Listener]] = defaultdict(set)
+        self._by_key: dict[tuple[str, str | None], set[Listener]] = defaultdict(set)
         self._all: set[Listener] = set()
         self._outbox: asyncio.Queue[Message] = asyncio.Queue(maxsize=10_000)
         self._tasks: list[asyncio.Task[None]] = []
@@ -69,8 +69,8 @@ class Hub:
             self._outbox.put_nowait(message)
 
     @contextlib.contextmanager
-    def listening(self, topic: str, key: str, listener: Listener):
-        """Call ``listener`` for every message of ``topic`` and ``key`` while the context is open."""
+    def listening(self, topic: str, key: str | None, listener: Listener):
+        """Call ``listener`` for every message of ``topic`` and ``key`` (None: any) while the context is open."""
         listeners = self._by_key[topic, key]
         listeners.add(listener)
         try:
@@ -100,7 +100,9 @@ class Hub:
             self._all.discard(enqueue)
 
     def _deliver(self, message: Message) -> None:
-        for listener in [*self._by_key.get((message.topic, message.key), ()), *self._all]:
+        of_key = self._by_key.get((message.topic, message.key), ())
+        of_topic = self._by_key.get((message.topic, None), ())
+        for listener in [*of_key, *of_topic, *self._all]:
             listener(message)
 
     async def _send(self) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from litestar import Request
@@ -39,7 +40,7 @@ async def refuse_ambiguous(request: AnyRequest) -> None:
         FieldProblem(name, f"{count} values", "one value") for name, count in counts.items() if count > 1
     ]
     for name, value in sent:
-        field = _by_public_name(request.route_handler, name) if _LOOKALIKE.fullmatch(value) else None
+        field = _by_public_name(request.route_handler).get(name) if _LOOKALIKE.fullmatch(value) else None
         if field is not None and _is_taken_for_another(value, field):
             problems.append(FieldProblem(name, value, explain.expected_by(field.raw)))
     if problems:
@@ -81,9 +82,10 @@ def _field(handler: BaseRouteHandler, key: str) -> FieldDefinition | None:
     return next((found[key] for found in _signatures(handler) if key in found), None)
 
 
-def _by_public_name(handler: BaseRouteHandler, name: str) -> FieldDefinition | None:
-    fields = (field for found in _signatures(handler) for field in found.values())
-    return next((field for field in fields if _public_name(field) == name), None)
+@cache
+def _by_public_name(handler: BaseRouteHandler) -> dict[str, FieldDefinition]:
+    fields = [field for found in _signatures(handler) for field in found.values()]
+    return {_public_name(field): field for field in reversed(fields)}
 
 
 def _signatures(handler: BaseRouteHandler) -> list[dict[str, FieldDefinition]]:

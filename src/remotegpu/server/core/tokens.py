@@ -2,6 +2,7 @@
 
 import hashlib
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
 
 from joserfc import jwt
@@ -12,6 +13,15 @@ from remotegpu.server.core.errors import NotAuthenticatedError
 
 ALGORITHM = "HS256"
 ISSUER = "remotegpu"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """``family`` ties the token to its sign-in. ``ends_at``: epoch seconds."""
+
+    user_id: uuid.UUID
+    family: str
+    ends_at: float
 
 
 class AccessTokens:
@@ -37,12 +47,12 @@ class AccessTokens:
         }
         return jwt.encode({"alg": ALGORITHM, "kid": self._signing}, claims, self._ring)
 
-    def verify(self, token: str) -> tuple[uuid.UUID, str]:
-        """User and family. Raises :class:`NotAuthenticatedError` for anything not signed by the ring or expired."""
+    def verify(self, token: str) -> Verified:
+        """Whose it is. Raises :class:`NotAuthenticatedError` for anything not signed by the ring or expired."""
         try:
             claims = jwt.decode(token, self._ring, algorithms=[ALGORITHM]).claims
             self._claims.validate(claims)
-            return uuid.UUID(claims["sub"]), str(claims["fam"])
+            return Verified(uuid.UUID(claims["sub"]), str(claims["fam"]), float(claims["exp"]))
         except (JoseError, ValueError, KeyError, TypeError) as error:
             raise NotAuthenticatedError(
                 "the access token is not valid or has expired; refresh it or sign in again",

@@ -14,6 +14,7 @@ from remotegpu.server.core import context
 from remotegpu.server.core.context import Caller
 from remotegpu.server.core.errors import ForbiddenError, NotAuthenticatedError, RemoteGPUError
 from remotegpu.server.core.guards import ANYONE, ANYONE_EVEN_WITH_OLD_PASSWORD, PUBLIC
+from remotegpu.server.core.hub import announce
 from remotegpu.server.core.paging import Page
 from remotegpu.server.core.services import Services
 from remotegpu.server.domains.audit import service as audit
@@ -73,9 +74,12 @@ async def refresh_session(
     delivery: Delivery = None,
 ) -> Response[SignedIn]:
     """Exchange the refresh token for a new pair. A session goes on: only its beginning, end and misuse are recorded."""
-    session = await refresh.rotate(
-        services.redis, _refresh_token(request, data), services.settings.refresh_token_seconds
-    )
+    token, lifetime = _refresh_token(request, data), services.settings.refresh_token_seconds
+    try:
+        session = await refresh.rotate(services.redis, token, lifetime)
+    except NotAuthenticatedError:  # a token used twice has ended its session
+        services.hub.publish("people", "")
+        raise
     user, customer_name = await service.user_of_session(tx, session.user_id)
     context.current().caller = service.as_caller(user, "session")
     return _signed_in(services, user, customer_name, session, delivery)
@@ -92,6 +96,7 @@ async def logout(
     if found is not None:
         context.current().caller = service.as_caller(found[0], "session")
         audit.record(tx, "auth.logout", "user", found[0].id)
+        announce(tx, "people", found[0].id)
     return Response(None, status_code=204, cookies=[_cookie(services, "", 0)])
 
 
@@ -111,6 +116,7 @@ async def change_password(
         # Not 401: the caller is signed in, and clients answer 401 by renewing their token and sending again.
         raise ForbiddenError("the current password is wrong", code="invalid_credentials") from error
     await refresh.end_all(services.redis, user.id)
+    announce(tx, "people", user.id)
     session = await refresh.start(services.redis, user.id, services.settings.refresh_token_seconds)
     return _signed_in(services, user, customer_name, session, delivery)
 

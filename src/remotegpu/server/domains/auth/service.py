@@ -1,7 +1,7 @@
 """Signing in and out, passwords, personal access tokens, SSH keys."""
 
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import anyio.to_thread
 import msgspec
@@ -22,6 +22,7 @@ from remotegpu.server.core.errors import (
     NotFoundError,
     RemoteGPUError,
 )
+from remotegpu.server.core.hub import announce
 from remotegpu.server.domains.audit import service as audit
 from remotegpu.server.domains.auth import passwords, repository
 from remotegpu.server.domains.auth.models import AccessToken, User
@@ -100,8 +101,8 @@ async def is_usable(sessions: Sessions, user_id: uuid.UUID) -> bool:
     return True
 
 
-async def user_of_token(tx: AsyncSession, token: str) -> User:
-    """The user behind a personal access token; notes its use once a minute."""
+async def user_of_token(tx: AsyncSession, token: str) -> tuple[User, datetime]:
+    """The user behind a personal access token, and when that ends; notes its use once a minute."""
     found = await repository.find_by_token(tx, secret_hash(token))
     now = utc_now()
     if found is None or found[1].expires_at <= now:
@@ -112,7 +113,7 @@ async def user_of_token(tx: AsyncSession, token: str) -> User:
     check_usable(user, customer_status)
     if row.last_used_at is None or now - row.last_used_at > LAST_USED_EVERY:
         row.last_used_at = now
-    return user
+    return user, row.expires_at
 
 
 async def create_user(
@@ -234,6 +235,7 @@ async def delete_token(tx: AsyncSession, caller: Caller, token_id: uuid.UUID) ->
     if row is None:
         raise NotFoundError(f"you have no token {token_id}")
     await tx.delete(row)
+    announce(tx, "people", caller.user_id)
     audit.record(tx, "token.delete", "token", token_id, detail={"name": row.name})
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from remotegpu.server.core.context import Caller
 from remotegpu.server.core.database import after_commit
 from remotegpu.server.core.guards import ADMIN, OWNER
+from remotegpu.server.core.hub import announce
 from remotegpu.server.core.paging import Page, Paging, fetch_page, like, order_by
 from remotegpu.server.core.services import Services
 from remotegpu.server.domains.auth import refresh
@@ -127,7 +128,11 @@ async def reset_member_password(
 
 
 def _end_sessions(tx: AsyncSession, services: Services) -> service.EndSessions:
-    return lambda user_id: after_commit(tx, lambda: refresh.end_all(services.redis, user_id))
+    def end(user_id: uuid.UUID) -> None:
+        after_commit(tx, lambda: refresh.end_all(services.redis, user_id))
+        announce(tx, "people", user_id)
+
+    return end
 
 
 router = Router(

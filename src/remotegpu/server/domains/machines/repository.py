@@ -50,6 +50,7 @@ def machines(caller: Caller | None) -> Rows:
 
 def matching(query: Rows, search: str | None, filters: dict[str, Any]) -> Rows:
     """Narrow by text and by exact values of Machine columns (or ``customer_id``)."""
+    filters = dict(filters)
     customer_id = filters.pop("customer_id", None)
     if customer_id is not None:
         query = query.where(allocations.c.customer_id == customer_id)

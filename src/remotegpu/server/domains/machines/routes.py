@@ -4,20 +4,21 @@ import uuid
 from typing import Annotated
 
 import msgspec
-from litestar import Router, delete, get, patch, post
+from litestar import Response, Router, delete, get, patch, post
+from litestar.datastructures import State
 from litestar.params import Parameter, QueryParameter
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import defer
 
 from remotegpu.kit.clock import utc_now
 from remotegpu.server.core.context import Caller
-from remotegpu.server.core.guards import ADMIN, ANYONE
+from remotegpu.server.core.guards import ADMIN, ANYONE, caller_of_request
 from remotegpu.server.core.paging import Page, Paging, fetch_page, like, order_by
 from remotegpu.server.core.patterns import NO_NUL, WITHOUT_NUL
 from remotegpu.server.core.services import Services
 from remotegpu.server.domains.machines import repository, samples, service, tokens
-from remotegpu.server.domains.machines.models import JoinToken, Machine
+from remotegpu.server.domains.machines.lists import MachineLists
+from remotegpu.server.domains.machines.models import JoinToken
 from remotegpu.server.domains.machines.schemas import (
     JoinTokenCreate,
     JoinTokenCreated,
@@ -29,20 +30,6 @@ from remotegpu.server.domains.machines.schemas import (
     Samples,
 )
 
-SORTABLE = {
-    name: getattr(Machine, name)
-    for name in (
-        "id",
-        "name",
-        "state",
-        "gpu_count",
-        "gpu_model",
-        "region",
-        "last_seen_at",
-        "created_at",
-        "reachable",
-    )
-}
 TOKENS_SORTABLE = {name: getattr(JoinToken, name) for name in ("id", "name", "expires_at", "created_at")}
 Minutes = Annotated[int, Parameter(ge=1, le=60)]
 Text = Annotated[str | None, Parameter(max_length=100, pattern=WITHOUT_NUL, description=NO_NUL)]
@@ -51,9 +38,7 @@ SPARKLINE_POINTS = 240
 
 @get("/machines", guards=[ANYONE])
 async def list_machines(
-    tx: AsyncSession,
-    services: Services,
-    caller: Caller,
+    state: State,
     paging: Paging,
     machine_state: Annotated[MachineState | None, QueryParameter(name="state")] = None,
     reachable: bool | None = None,
@@ -62,7 +47,7 @@ async def list_machines(
     customer_id: uuid.UUID | None = None,
     gpu_model: Text = None,
     region: Text = None,
-) -> Page[MachineView]:
+) -> Response[Page[MachineView]]:
     """Machines: all for admins, the own leased ones for customers."""
     filters = {
         "state": machine_state,
@@ -73,12 +58,9 @@ async def list_machines(
         "gpu_model": gpu_model,
         "region": region,
     }
-    query = repository.matching(repository.machines(caller), paging.search, filters)
-    query = query.options(defer(Machine.inventory))  # kilobytes each, and no list shows them
-    rows, total = await fetch_page(tx, query.order_by(*order_by(paging, SORTABLE, "name")), paging)
-    live = await samples.latest(services.redis, [row[0].id for row in rows])
-    items = [service.view(row, live.get(row[0].id)) for row in rows]
-    return Page(items=items, total=total, page=paging.page, page_size=paging.page_size)
+    lists: MachineLists = state["machine_lists"]
+    body = await lists.page(caller_of_request(), paging, filters)
+    return Response(body, media_type="application/json")  # pyright: ignore[reportReturnType] - the page, encoded already
 
 
 @get("/machines/{machine_id:uuid}", guards=[ANYONE])
