@@ -4,6 +4,7 @@ Both carry the whole state, so it does not matter which arrives, or arrives firs
 """
 
 import asyncio
+import contextlib
 import time
 import uuid
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ EARLY_PAUSE_CAP_S = 5.0
 """A server that keeps answering long-polls at once with nothing new is asked less and less often."""
 
 APPLY_RETRY_S = 2.0
+FIRST_RESULTS_S = 0.03
+"""How long the next poll waits for them. A command runs some 5 ms after it was asked for."""
 
 NOTHING_APPLIED = -1
 """Revision of an agent that was told nothing yet. No desired state has it."""
@@ -96,12 +99,13 @@ class Conversation:
         self._followers = followers
         self._boot_id = str(uuid.uuid4())
         self._news = asyncio.Event()
+        self._soon: asyncio.Event | None = None
         self._applying = asyncio.Lock()
         self.contact = Contact()
 
     def tell(self) -> None:
-        """There is news: say it now."""
-        self._news.set()
+        """There is news: say it now, with the poll that is about to begin if there is one."""
+        (self._soon or self._news).set()
 
     async def run(self) -> None:
         """Poll and tell, for ever."""
@@ -123,6 +127,15 @@ class Conversation:
                     early.reset()
             if pause is not None:
                 await asyncio.sleep(pause)
+            elif revision != self.contact.revision:
+                await self._first_results()
+
+    async def _first_results(self) -> None:
+        """Something new was asked for. What comes of it at once is said by the next poll: one call less for each."""
+        self._soon = asyncio.Event()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._soon.wait(), FIRST_RESULTS_S)
+        self._soon = None
 
     async def _tell_news(self) -> None:
         backoff = Backoff(RETRY_FIRST_S, RETRY_CAP_S)

@@ -56,6 +56,13 @@ SWEEP_PATIENCE_S = 10.0
 CLAIMED_BY_ANOTHER = 75
 """Exit status of the host that came second."""
 
+IGNORED = [
+    number
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
+    if number == signal.SIGHUP or signal.getsignal(number) is signal.SIG_IGN
+]
+"""What Python, nohup and shells ignore, and we do: it would survive exec. Looked up while there is time."""
+
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -315,11 +322,8 @@ def become_command(spec: HostSpec, output: int, errors: int, host: int) -> NoRet
         null = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((null, 0), (output, 1), (output, 2)):
             os.dup2(source, target)
-        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-            if (
-                signal.getsignal(number) is signal.SIG_IGN
-            ):  # it survives exec; Python, nohup and shells ignore some
-                signal.signal(number, signal.SIG_DFL)
+        for number in IGNORED:
+            signal.signal(number, signal.SIG_DFL)
         if spec["uid"] is not None and spec["gid"] is not None:
             os.initgroups(spec["user"], spec["gid"])
             os.setgid(spec["gid"])

@@ -3,8 +3,9 @@
 import uuid
 from datetime import timedelta
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import defer
 
 from remotegpu.kit.clock import utc_now
 from remotegpu.protocol.attempts import AttemptSpec
@@ -31,13 +32,13 @@ async def compose(
     tx: AsyncSession, machine_id: uuid.UUID, *, ca_public_key: str, lease_seconds: int, watched: bool
 ) -> DesiredState:
     """The document for one machine, at the revision read first: a later change means one more round, never a loss."""
-    machine, allocation, customer_status = await _read(tx, machine_id)
+    machine, allocation, active, keys = await _read(tx, machine_id)
     leased = allocation is not None  # nothing runs on a machine that nobody holds: no need to ask
     attempts = await tasks.desired_attempts(tx, machine_id) if leased else []
     streams = await sessions.waiting_streams(tx, machine_id, utc_now() - STREAM_WINDOW) if leased else []
     return DesiredState(
         revision=machine.revision,
-        accounts=await _accounts(tx, allocation, customer_status),
+        accounts=_accounts(allocation, keys if active else [], active=active),
         cleanups=_cleanups(allocation),
         attempts=[_attempt(attempt, task, allocation) for attempt, task in attempts],
         streams=[_stream(session) for session in streams],
@@ -49,34 +50,36 @@ async def compose(
     )
 
 
-async def _read(tx: AsyncSession, machine_id: uuid.UUID) -> tuple[Machine, Allocation | None, str | None]:
-    """The machine, the allocation that holds it, and the customer's status, in one statement."""
-    query = (
-        select(Machine, Allocation, Customer.status)
-        .outerjoin(
-            Allocation, and_(Allocation.machine_id == Machine.id, Allocation.state.in_(leases.HOLDING_STATES))
-        )
-        .outerjoin(Customer, Customer.id == Allocation.customer_id)
-        .where(Machine.id == machine_id)
+_MACHINE = (
+    select(Machine, Allocation, Customer.status, ssh_keys.keys_of(Allocation.customer_id))
+    .outerjoin(
+        Allocation, and_(Allocation.machine_id == Machine.id, Allocation.state.in_(leases.HOLDING_STATES))
     )
-    row = (await tx.execute(query)).first()
+    .outerjoin(Customer, Customer.id == Allocation.customer_id)
+    .where(Machine.id == bindparam("machine_id"))
+    .options(defer(Machine.inventory))
+)
+
+
+async def _read(
+    tx: AsyncSession, machine_id: uuid.UUID
+) -> tuple[Machine, Allocation | None, bool, list[str]]:
+    """The machine, the allocation that holds it, whether that company is active, and its members' public keys."""
+    row = (await tx.execute(_MACHINE, {"machine_id": machine_id})).first()
     if row is None:
         raise NotAuthenticatedError("this machine was deleted; enrol it again", code="node_token_refused")
-    return row[0], row[1], row[2]
+    return row[0], row[1], row[2] == "active", row[3]
 
 
-async def _accounts(
-    tx: AsyncSession, allocation: Allocation | None, customer_status: str | None
-) -> list[AccountSpec]:
+def _accounts(allocation: Allocation | None, keys: list[str], *, active: bool) -> list[AccountSpec]:
     """The leaseholder's account. A suspended company keeps its account and files, but nothing opens it."""
     if allocation is None or allocation.state not in leases.USABLE_STATES:
         return []
-    active = customer_status == "active"
     return [
         AccountSpec(
             name=allocation.account,
             allocation_id=str(allocation.id),
-            authorized_keys=await ssh_keys.keys_of_customer(tx, allocation.customer_id) if active else [],
+            authorized_keys=keys,
             principals=[certificates.principal(allocation.id)] if active else [],
         )
     ]

@@ -71,8 +71,9 @@ class Sync:
         return known
 
     async def _changed(self, node: Node, applied: int, known: Known) -> DesiredState | None:
-        if known.revision == applied:
-            return None
+        return None if known.revision == applied else await self._compose(node)
+
+    async def _compose(self, node: Node) -> DesiredState:
         watched = await samples.is_watched(self._services.redis, node.machine_id)
         async with self._services.sessions() as tx:
             return await desired.compose(
@@ -89,13 +90,13 @@ class Sync:
         longest = self._services.settings.agents.sync_wait_seconds * random.uniform(0.8, 1.0)  # noqa: S311 - spreading load, not a secret
         deadline = asyncio.get_running_loop().time() + longest
         with self._services.hub.listening("wake", str(node.machine_id), lambda _message: woken.set()):
-            while True:
-                state = await self._changed(node, applied, await self._known(node))
-                if state is not None:
-                    return state
+            state = await self._changed(node, applied, await self._known(node))
+            while state is None or state.revision == applied:
                 left = deadline - asyncio.get_running_loop().time()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(woken.wait(), max(0.0, left))
                 if not woken.is_set():
                     return None
                 woken.clear()
+                state = await self._compose(node)
+        return state

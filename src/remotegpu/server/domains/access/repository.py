@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.server.core.context import Caller
@@ -28,15 +28,21 @@ def sessions(caller: Caller) -> Rows:
     return query if caller.role == "customer_owner" else query.where(AccessSession.user_id == caller.user_id)
 
 
-async def waiting_streams(tx: AsyncSession, machine_id: uuid.UUID, since: datetime) -> list[AccessSession]:
-    """Sessions whose stream the agent has still to dial."""
-    query = select(AccessSession).where(
-        AccessSession.machine_id == machine_id,
+_WAITING_STREAMS = (
+    select(AccessSession)
+    .where(
+        AccessSession.machine_id == bindparam("on_machine"),
         AccessSession.state == "connecting",
         AccessSession.ending == "",
-        AccessSession.started_at > since,
+        AccessSession.started_at > bindparam("since"),
     )
-    return list(await tx.scalars(query.order_by(AccessSession.id)))
+    .order_by(AccessSession.id)
+)
+
+
+async def waiting_streams(tx: AsyncSession, machine_id: uuid.UUID, since: datetime) -> list[AccessSession]:
+    """Sessions whose stream the agent has still to dial."""
+    return list(await tx.scalars(_WAITING_STREAMS, {"on_machine": machine_id, "since": since}))
 
 
 async def endings(tx: AsyncSession, session_ids: list[uuid.UUID]) -> dict[uuid.UUID, str]:

@@ -4,7 +4,7 @@ import uuid
 from collections import defaultdict
 from typing import Any
 
-from sqlalchemy import column, func, select, table
+from sqlalchemy import bindparam, column, func, select, table
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.server.core.context import Caller
@@ -57,16 +57,19 @@ async def steps_of(tx: AsyncSession, allocation_ids: list[uuid.UUID]) -> dict[uu
     return grouped
 
 
+_USABLE = select(Allocation).where(
+    Allocation.machine_id == bindparam("machine_id"), Allocation.state.in_(USABLE_STATES)
+)
+"""Built once, like the other statements between a submission and its start."""
+
+
 async def usable(tx: AsyncSession, caller: Caller, machine_id: uuid.UUID) -> Allocation:
     """The allocation through which ``caller`` may use a machine now.
 
     Raises :class:`NotFoundError` when the machine is not leased to the caller's company (an admin: to anybody).
     """
-    query = select(Allocation).where(Allocation.machine_id == machine_id, Allocation.state.in_(USABLE_STATES))
-    if not caller.is_admin:
-        query = query.where(Allocation.customer_id == caller.customer_id)
-    row = await tx.scalar(query)
-    if row is None:
+    row = await tx.scalar(_USABLE, {"machine_id": machine_id})
+    if row is None or not (caller.is_admin or row.customer_id == caller.customer_id):
         raise NotFoundError(
             f"there is no machine {machine_id} leased to you now", code="no_active_allocation"
         )

@@ -3,7 +3,8 @@
 import uuid
 
 import asyncssh
-from sqlalchemy import select
+from sqlalchemy import ScalarSelect, SQLColumnExpression, func, select, text
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.kit.clock import utc_now
@@ -90,12 +91,13 @@ async def _announce(tx: AsyncSession, caller: Caller) -> None:
         await customer_access_changed.send(tx, caller.customer_id)
 
 
-async def keys_of_customer(tx: AsyncSession, customer_id: uuid.UUID) -> list[str]:
-    """Public keys of all enabled members, for the machines the company leases."""
-    query = (
-        select(SshKey.public_key)
+def keys_of(customer_id: SQLColumnExpression[uuid.UUID]) -> ScalarSelect[list[str]]:
+    """Column of a query: the public keys of all enabled members of a company, for the machines it leases."""
+    keys = (
+        select(SshKey.public_key, SshKey.id)
         .join(User, User.id == SshKey.user_id)
         .where(User.customer_id == customer_id, User.disabled.is_(False))
-        .order_by(SshKey.id)
+        .subquery()
     )
-    return list(await tx.scalars(query))
+    collected = func.jsonb_agg(aggregate_order_by(keys.c.public_key, keys.c.id))
+    return select(func.coalesce(collected, text("'[]'::jsonb"))).scalar_subquery()

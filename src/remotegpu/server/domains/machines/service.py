@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.kit.clock import utc_now
@@ -58,12 +58,17 @@ def _fields(row: Any, sample: HostSample | None) -> dict[str, Any]:
     return {name: getattr(machine, name) for name in _SAME_NAME} | {"allocation": holder, "sample": sample}
 
 
+_BUMP = (
+    update(Machine)
+    .where(Machine.id == bindparam("machine_id"))
+    .values(revision=Machine.revision + 1)
+    .execution_options(synchronize_session=False)  # nobody reads it in the session that does it
+)
+
+
 async def bump(tx: AsyncSession, machine_id: uuid.UUID) -> None:
     """What the machine should be has changed: next revision, and wake its poll after the commit."""
-    following = update(Machine).where(Machine.id == machine_id).values(revision=Machine.revision + 1)
-    await tx.execute(
-        following.execution_options(synchronize_session=False)
-    )  # nobody reads it in this session
+    await tx.execute(_BUMP, {"machine_id": machine_id})
     announce(tx, "wake", machine_id)
 
 

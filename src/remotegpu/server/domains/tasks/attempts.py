@@ -3,7 +3,7 @@
 import uuid
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.kit.clock import utc_now
@@ -22,12 +22,11 @@ RETRIED = frozenset({"failed", "timed_out", "lost"})
 async def report(tx: AsyncSession, machine_id: uuid.UUID, told: AttemptReport, lease: timedelta) -> bool:
     """Apply one report of an agent. Idempotent. False: refused, the attempt is not this machine's to run any more."""
     machine = await machine_rows.lock(tx, machine_id)
-    attempt = await _find(tx, machine_id, told.attempt_id)
-    if attempt is None or attempt.state == "lost":
+    attempt, task = await _find(tx, machine_id, told.attempt_id)
+    if attempt is None or task is None or attempt.state == "lost":
         return False
     if attempt.state not in repository.OPEN:
         return told.state in {attempt.state, "running"}  # "running" is a report that was overtaken on its way
-    task = await _task_of(tx, attempt)
     now = utc_now()
     attempt.lease_expires_at = now + lease
     if told.state == "running":
@@ -116,12 +115,22 @@ def bounded(told: float | None, earliest: datetime, latest: datetime) -> datetim
     return min(max(moment, earliest), latest)
 
 
-async def _find(tx: AsyncSession, machine_id: uuid.UUID, attempt_id: str) -> Attempt | None:
+_FIND = (
+    select(Attempt, Task)
+    .join(Task, Task.id == Attempt.task_id)
+    .where(Attempt.id == bindparam("attempt_id"), Attempt.machine_id == bindparam("on_machine"))
+)
+
+
+async def _find(
+    tx: AsyncSession, machine_id: uuid.UUID, attempt_id: str
+) -> tuple[Attempt, Task] | tuple[None, None]:
     try:
-        wanted = uuid.UUID(attempt_id)
+        wanted = {"attempt_id": uuid.UUID(attempt_id), "on_machine": machine_id}
     except ValueError:
-        return None
-    return await tx.scalar(select(Attempt).filter_by(id=wanted, machine_id=machine_id))
+        return None, None
+    row = (await tx.execute(_FIND, wanted)).first()
+    return (row[0], row[1]) if row else (None, None)
 
 
 async def _task_of(tx: AsyncSession, attempt: Attempt) -> Task:

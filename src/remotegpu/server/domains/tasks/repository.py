@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import and_, bindparam, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.server.core.context import Caller
@@ -48,53 +48,59 @@ async def find(tx: AsyncSession, caller: Caller | None, task_id: uuid.UUID) -> A
     return row
 
 
-def _due(machine_id: uuid.UUID, now: datetime) -> ColumnElement[bool]:
-    """Queued on that machine, and no back-off to wait for."""
-    return and_(
-        Task.machine_id == machine_id,
-        Task.state == "queued",
-        or_(Task.not_before.is_(None), Task.not_before <= now),
-    )
+_DUE = and_(
+    Task.machine_id == bindparam("on_machine"),
+    Task.state == "queued",
+    or_(Task.not_before.is_(None), Task.not_before <= bindparam("by")),
+)
+"""Queued on that machine, and no back-off to wait for."""
+_GPUS_IN_USE = (
+    select(func.coalesce(func.jsonb_agg(Attempt.gpu_indices), text("'[]'::jsonb")))
+    .where(Attempt.machine_id == bindparam("on_machine"), Attempt.state.in_(OPEN))
+    .scalar_subquery()
+)
+_QUEUE = (
+    select(Task.id, Task.gpus, Task.not_before, Task.reason, _GPUS_IN_USE)
+    .where(_DUE)
+    .order_by(Task.priority.desc(), Task.queued_at, Task.id)
+    .limit(bindparam("most"))
+)
+_DESIRED = (
+    select(Attempt, Task)
+    .join(Task, Task.id == Attempt.task_id)
+    .where(Attempt.machine_id == bindparam("on_machine"), Attempt.state.in_(OPEN))
+    .order_by(Attempt.id)
+)
+"""Built once: they lie between a submission and its start, where each millisecond counts."""
 
 
-async def queue_of(tx: AsyncSession, machine_id: uuid.UUID, now: datetime, limit: int) -> list[Waiting]:
-    """Queued tasks of a machine whose back-off is over, in the order they may start."""
-    query = (
-        select(Task.id, Task.gpus, Task.not_before, Task.reason)
-        .where(_due(machine_id, now))
-        .order_by(Task.priority.desc(), Task.queued_at, Task.id)
-        .limit(limit)
-    )
-    return [
-        Waiting(task_id=task_id, gpus=gpus, not_before=not_before, reason=reason)
-        for task_id, gpus, not_before, reason in (await tx.execute(query)).all()
-    ]
+async def queue_of(
+    tx: AsyncSession, machine_id: uuid.UUID, now: datetime, limit: int
+) -> tuple[list[Waiting], list[list[int]]]:
+    """Queued tasks of a machine whose back-off is over, in the order they may start; GPU indices of each open attempt.
+
+    Nobody needs the second where nothing waits: it is empty then.
+    """
+    found = await tx.execute(_QUEUE, {"on_machine": machine_id, "by": now, "most": limit})
+    rows = found.all()
+    queue = [Waiting(task_id=row[0], gpus=row[1], not_before=row[2], reason=row[3]) for row in rows]
+    return queue, rows[0][4] if rows else []
 
 
 async def explain_wait(tx: AsyncSession, machine_id: uuid.UUID, now: datetime, reason: str) -> None:
     """Say of every due task of a machine why it waits."""
-    await tx.execute(update(Task).where(_due(machine_id, now), Task.reason != reason).values(reason=reason))
+    waiting = update(Task).where(_DUE, Task.reason != reason).values(reason=reason)
+    await tx.execute(waiting, {"on_machine": machine_id, "by": now})
 
 
 async def explain_wait_of(tx: AsyncSession, task_id: uuid.UUID, reason: str) -> None:
     await tx.execute(update(Task).where(Task.id == task_id).values(reason=reason))
 
 
-async def gpus_in_use(tx: AsyncSession, machine_id: uuid.UUID) -> list[list[int]]:
-    """GPU indices of each open attempt of a machine."""
-    query = select(Attempt.gpu_indices).where(Attempt.machine_id == machine_id, Attempt.state.in_(OPEN))
-    return list(await tx.scalars(query))
-
-
 async def desired_attempts(tx: AsyncSession, machine_id: uuid.UUID) -> list[tuple[Attempt, Task]]:
     """Open attempts of a machine with their tasks: what the agent should be running."""
-    query = (
-        select(Attempt, Task)
-        .join(Task, Task.id == Attempt.task_id)
-        .where(Attempt.machine_id == machine_id, Attempt.state.in_(OPEN))
-        .order_by(Attempt.id)
-    )
-    return [(attempt, task) for attempt, task in (await tx.execute(query)).all()]
+    rows = await tx.execute(_DESIRED, {"on_machine": machine_id})
+    return [(attempt, task) for attempt, task in rows.all()]
 
 
 async def attempts_of(tx: AsyncSession, task_id: uuid.UUID) -> list[Attempt]:

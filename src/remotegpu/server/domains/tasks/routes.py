@@ -71,13 +71,12 @@ async def submit_task(
 ) -> TaskDetail:
     """Submit a task to a leased machine."""
     known = await idempotency.earlier_result(tx, caller, key, data)
-    if known is None:
-        known = (
-            await service.submit(tx, caller, data, timedelta(seconds=services.settings.agents.lease_seconds))
-        ).id
-        idempotency.remember(tx, caller, key, data, known)
-        await tx.flush()
-    return await service.detail(tx, caller, known)
+    if known is not None:
+        return await service.detail(tx, caller, known)
+    lease = timedelta(seconds=services.settings.agents.lease_seconds)
+    made = await service.submit(tx, caller, data, lease)
+    idempotency.remember(tx, caller, key, data, made.id)
+    return made
 
 
 @get("/tasks/{task_id:uuid}", guards=[ANYONE])

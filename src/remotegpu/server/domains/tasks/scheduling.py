@@ -18,36 +18,43 @@ QUEUE_LOOKAHEAD = 200
 """Queued tasks considered at once; the rest waits behind them anyway."""
 
 
-async def place_queued(tx: AsyncSession, machine: Machine, lease: timedelta) -> None:
-    """Start what fits on a machine whose row the caller has locked; say of the rest why it waits."""
+async def place_queued(tx: AsyncSession, machine: Machine, lease: timedelta) -> list[Attempt]:
+    """Start what fits on a machine whose row the caller has locked; say of the rest why it waits.
+
+    Returns the attempts that begin.
+    """
     now = utc_now()
     obstacle = _obstacle(machine)
     if not obstacle:
-        in_use = await repository.gpus_in_use(tx, machine.id)
+        queue, in_use = await repository.queue_of(tx, machine.id, now, QUEUE_LOOKAHEAD)
         room = placement.capacity(machine.gpu_count, machine.cpu_threads, in_use)
-        obstacle = "" if room.free_slots > 0 else placement.NO_SLOT
-        if not obstacle:
-            await _fill(tx, machine, room, now, lease)
-            return
+        if room.free_slots > 0 or not queue:
+            return await _fill(tx, machine, queue, room, lease)
+        obstacle = placement.NO_SLOT
     await repository.explain_wait(tx, machine.id, now, obstacle)
+    return []
 
 
 async def _fill(
-    tx: AsyncSession, machine: Machine, room: placement.Capacity, now: datetime, lease: timedelta
-) -> None:
-    queue = await repository.queue_of(tx, machine.id, now, QUEUE_LOOKAHEAD)
-    placed = False
+    tx: AsyncSession,
+    machine: Machine,
+    queue: list[placement.Waiting],
+    room: placement.Capacity,
+    lease: timedelta,
+) -> list[Attempt]:
+    now = utc_now()
+    begun: list[Attempt] = []
     for choice in placement.place(queue, room, machine.gpu_count, now):
         if choice.gpu_indices is not None:
             task = await tx.get(Task, choice.task_id)
             assert task is not None, "the machine's lock keeps the queue as it was read"
-            _assign(tx, task, choice.gpu_indices, now, lease)
-            placed = True
+            begun.append(_assign(tx, task, choice.gpu_indices, now, lease))
         elif choice.reason != choice.previous_reason:
             await repository.explain_wait_of(tx, choice.task_id, choice.reason)
     await tx.flush()
-    if placed:
+    if begun:
         await machines.bump(tx, machine.id)
+    return begun
 
 
 def _obstacle(machine: Machine) -> str:
@@ -61,22 +68,23 @@ def _obstacle(machine: Machine) -> str:
     return ""
 
 
-def _assign(tx: AsyncSession, task: Task, gpu_indices: list[int], now: datetime, lease: timedelta) -> None:
+def _assign(tx: AsyncSession, task: Task, gpu_indices: list[int], now: datetime, lease: timedelta) -> Attempt:
     task.attempt += 1
     task.exit_code = None
-    tx.add(
-        Attempt(
-            id=uuid7(),
-            task_id=task.id,
-            number=task.attempt,
-            machine_id=task.machine_id,
-            state="assigned",
-            gpu_indices=gpu_indices,
-            lease_expires_at=now + lease,
-            assigned_at=now,
-        )
+    attempt = Attempt(
+        id=uuid7(),
+        task_id=task.id,
+        number=task.attempt,
+        machine_id=task.machine_id,
+        state="assigned",
+        reason="",
+        gpu_indices=gpu_indices,
+        lease_expires_at=now + lease,
+        assigned_at=now,
     )
+    tx.add(attempt)
     states.set_state(tx, task, "assigned", "")
+    return attempt
 
 
 async def place_on(tx: AsyncSession, machine_id: uuid.UUID, lease: timedelta) -> None:

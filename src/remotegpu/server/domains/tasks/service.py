@@ -53,23 +53,26 @@ async def detail(tx: AsyncSession, caller: Caller, task_id: uuid.UUID) -> TaskDe
     """One task with its attempts and artifacts."""
     row = await repository.find(tx, caller, task_id)
     attempts = await repository.attempts_of(tx, task_id)
+    return _detail(row, attempts, await repository.artifacts_of(tx, task_id))
+
+
+def _detail(row: Any, attempts: list[Attempt], artifacts: list[Artifact]) -> TaskDetail:
     return TaskDetail(
         **_fields(row),
         attempts=[
             AttemptView(**{name: getattr(a, name) for name in AttemptView.__struct_fields__})
             for a in attempts
         ],
-        artifacts=[artifact_view(artifact) for artifact in await repository.artifacts_of(tx, task_id)],
+        artifacts=[artifact_view(artifact) for artifact in artifacts],
     )
 
 
-async def submit(tx: AsyncSession, caller: Caller, body: TaskCreate, lease: timedelta) -> Task:
+async def submit(tx: AsyncSession, caller: Caller, body: TaskCreate, lease: timedelta) -> TaskDetail:
     """Queue a task on a leased machine, and start it in the same transaction when there is room."""
+    # Locked first, so that the lease cannot end meanwhile. A machine that is not there is refused like a foreign one.
+    machine = await tx.get(Machine, body.machine_id, with_for_update=True)
     allocation = await leases.usable(tx, caller, body.machine_id)
-    machine = await machine_rows.lock(tx, body.machine_id)
-    await tx.refresh(allocation)
-    if allocation.state not in leases.USABLE_STATES:
-        raise ConflictError("the lease of this machine has just ended", code="no_active_allocation")
+    assert machine is not None, "what is leased exists"
     _check_request(body, machine)
     now = utc_now()
     task = Task(
@@ -102,9 +105,12 @@ async def submit(tx: AsyncSession, caller: Caller, body: TaskCreate, lease: time
         detail={"name": task.name, "kind": task.kind, "machine_id": str(machine.id)},
     )
     await tx.flush()
-    await scheduling.place_queued(tx, machine, lease)
+    begun = await scheduling.place_queued(tx, machine, lease)
     announce(tx, "tasks", task.id, [str(task.customer_id)])
-    return task
+    own = [attempt for attempt in begun if attempt.task_id == task.id]
+    if not own:
+        return await detail(tx, caller, task.id)
+    return _detail((task, machine.name, caller.display_name, 0, False), own, [])
 
 
 def _check_request(body: TaskCreate, machine: Machine) -> None:
