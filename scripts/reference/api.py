@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -65,11 +64,6 @@ def page() -> str:
 
 
 def operation_row(method: str, path: str, operation: dict[str, Any]) -> str:
-    summary = operation.get("description") or words(operation.get("summary") or "")
+    summary = ". ".join(operation[name] for name in ("summary", "description") if operation.get(name))
     statuses = ", ".join(sorted(operation.get("responses", {})))
     return f"| `{method.upper()} {path}` | {cell(summary)} | {statuses} |"
-
-
-def words(name: str) -> str:
-    """``ListSshKeys`` → ``List ssh keys``: the server names a call by its function where it has no text."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize()

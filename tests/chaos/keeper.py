@@ -136,7 +136,10 @@ class Keeper:
         )
         each.start_at = time.monotonic() + kill.down_s
         each.kills.append(time.time())
+        hosts = attempt_hosts(self.attempt_roots)
         for pid in victims[kill.reach]:
+            if pid in hosts:  # an agent that is killed with everything below it takes its attempts along
+                self.killed_attempts.add(hosts[pid])
             _kill(pid)
 
     def _kill_attempt(self, kill: Kill) -> None:

@@ -54,13 +54,20 @@ def migrate() -> int:
 
 
 @app.command
-def bootstrap_admin(*, email: str, json_output: Annotated[bool, Parameter(name="--json")] = False) -> int:
+def bootstrap_admin(
+    *,
+    email: str,
+    password_file: Path | None = None,
+    json_output: Annotated[bool, Parameter(name="--json")] = False,
+) -> int:
     """Create the first administrator and print the random password, once.
 
     Parameters
     ----------
     email
         Address to sign in with.
+    password_file
+        Take the first password from this file instead of making one; it is not printed then.
     json_output
         Print JSON.
     """
@@ -68,18 +75,30 @@ def bootstrap_admin(*, email: str, json_output: Annotated[bool, Parameter(name="
     from remotegpu.server.core.errors import ConflictError, RemoteGPUError
 
     try:
-        password = asyncio.run(administration.bootstrap_admin(settings.load(), email))
+        chosen = _password_in(password_file)
+        password = asyncio.run(administration.bootstrap_admin(settings.load(), email, chosen))
     except SettingsError as error:
         return _complain(str(error))
     except ConflictError as error:
         return _complain(error.detail, CONFLICT)
     except RemoteGPUError as error:
-        return _complain(error.detail, FAILED)
+        fields = [f"- found {field.found}, expected {field.expected}" for field in error.errors]
+        return _complain("\n".join([error.detail, *fields]), FAILED)
+    shown = password if chosen is None else f"as in {password_file}"
     if json_output:
-        print(json.dumps({"email": email, "password": password}))  # noqa: T201 - a command's own output
+        secret = {"password": password} if chosen is None else {"password_file": str(password_file)}
+        print(json.dumps({"email": email} | secret))  # noqa: T201 - a command's own output
     else:
-        print(f"Administrator {email}\nFirst password {password} (must be changed at the first sign-in)")  # noqa: T201 - same
+        print(f"Administrator {email}\nFirst password {shown} (must be changed at the first sign-in)")  # noqa: T201 - same
     return 0
+
+
+def _password_in(path: Path | None) -> str | None:
+    """Raises :class:`SettingsError` for a file that cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8").strip() if path else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"--password-file: {error}"]) from error
 
 
 @app.command

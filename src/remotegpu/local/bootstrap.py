@@ -77,40 +77,31 @@ def sign_in(port: int, password: str) -> SignIn | None:
     return SignIn(Api(port, str(found["access_token"])), bool(found["must_change_password"]))
 
 
-def administrator(layout: Layout, port: int, printed_once: Path) -> None:
-    """Replace the printed one-time password by a lasting random one in ``secrets/admin_password``. Repeatable.
+def administrator(layout: Layout, port: int, first_password: Path) -> None:
+    """Replace the first password by a lasting random one in ``secrets/admin_password``. Repeatable.
 
-    ``printed_once``: what ``server bootstrap-admin --json`` wrote.
+    ``first_password``: the file that ``server bootstrap-admin`` took it from.
     """
-    lasting = _kept(layout.admin_password, lambda: f"{secrets.token_urlsafe(18)}-Rg1")
+    lasting = kept_password(layout.admin_password).read_text(encoding="utf-8")
     if sign_in(port, lasting) is None:
-        first = _first_password(printed_once)
+        first = first_password.read_text(encoding="utf-8")
         signed_in = sign_in(port, first)
         if signed_in is None:
             layout.admin_password.unlink()
             raise LocalError(
-                f"The administrator {ADMIN_EMAIL} exists, but its first password in {printed_once} does not sign in.\n"
+                f"The administrator {ADMIN_EMAIL} exists, but the first password in {first_password} does not "
+                "sign in.\n"
                 "Sign in with the password you chose; this computer's agent can be enrolled with a join token then."
             )
         signed_in.api.post("/auth/password", {"current_password": first, "new_password": lasting})
-    printed_once.unlink(missing_ok=True)
+    first_password.unlink(missing_ok=True)
 
 
-def _kept(path: Path, make: Any) -> str:
+def kept_password(path: Path) -> Path:
+    """``path``, with a new random password in it unless there is one already."""
     if not path.exists():
-        files.write_private(path, make())
-    return path.read_text(encoding="utf-8").strip()
-
-
-def _first_password(path: Path) -> str:
-    found = files.read_json(path) or {}
-    password = found.get("password")
-    if not isinstance(password, str):
-        raise LocalError(
-            f"The administrator {ADMIN_EMAIL} was just made, but its first password was cut off on its way to {path}.\n"
-            "Nothing has used this platform yet: remove its data directory and start again."
-        )
-    return password
+        files.write_private(path, f"{secrets.token_urlsafe(18)}-Rg1")
+    return path
 
 
 def forget_changed_password(layout: Layout, port: int) -> bool:

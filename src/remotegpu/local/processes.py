@@ -59,38 +59,6 @@ def run_to_end(argv: list[str], *, directory: Path, account: Account | None, tim
     return Ended(done.returncode, done.stdout.decode(errors="replace"))
 
 
-def run_to_file(argv: list[str], *, output: Path, timeout_s: float) -> Ended:
-    """Run a command that prints a secret, straight into a private file that appears only when it succeeded."""
-    temporary = _unfinished(output)
-    with open(temporary, "wb", opener=_private_opener) as stream:
-        done = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=stream,
-            stderr=subprocess.PIPE,
-            timeout=timeout_s,
-            check=False,
-        )
-        stream.flush()
-        os.fsync(stream.fileno())
-    if done.returncode == 0:
-        temporary.replace(output)
-    else:
-        temporary.unlink()
-    return Ended(done.returncode, done.stderr.decode(errors="replace"))
-
-
-def finish_file(output: Path) -> None:
-    """Keep what a command printed completely (a JSON object) when we were killed before :func:`run_to_file` did."""
-    temporary = _unfinished(output)
-    if temporary.exists() and files.read_json(temporary):
-        temporary.replace(output)
-
-
-def _unfinished(output: Path) -> Path:
-    return output.with_name(f".{output.name}.new")
-
-
 def spawn(spec: ServiceSpec, log: Path, record: Path | None) -> Child:
     """Start a service in its own session, its output appended to ``log``, its identity written to ``record``.
 

@@ -42,16 +42,15 @@ def bootstrap(layout: Layout, port: int) -> None:
     from remotegpu.local import bootstrap as first_admin  # noqa: PLC0415 - see above
     from remotegpu.local.plan import ADMIN_EMAIL  # noqa: PLC0415 - see above
 
-    printed = layout.secrets / "admin_first.json"
-    processes.finish_file(printed)
-    if not printed.exists():
-        argv = [sys.executable, "-m", "remotegpu.cli.main", "server", "bootstrap-admin"]
-        ended = processes.run_to_file([*argv, "--email", ADMIN_EMAIL, "--json"], output=printed, timeout_s=60)
-        if ended.code not in {0, ADMIN_EXISTS_ALREADY}:
-            raise LocalError(
-                f"server bootstrap-admin ended with code {ended.code}: {ended.output.strip()[-1000:]}"
-            )
-    first_admin.administrator(layout, port, printed)
+    first = first_admin.kept_password(layout.secrets / "admin_first")
+    argv = [sys.executable, "-m", "remotegpu.cli.main", "server", "bootstrap-admin", "--email", ADMIN_EMAIL]
+    argv += ["--password-file", str(first)]
+    ended = processes.run_to_end(argv, directory=layout.root, account=None, timeout_s=60)
+    if ended.code not in {0, ADMIN_EXISTS_ALREADY}:
+        raise LocalError(
+            f"server bootstrap-admin ended with code {ended.code}: {ended.output.strip()[-1000:]}"
+        )
+    first_admin.administrator(layout, port, first)
     files.write_private(admin_mark(layout), "the first administrator exists\n")
 
 

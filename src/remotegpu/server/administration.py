@@ -41,10 +41,10 @@ async def opened(settings: Settings) -> AsyncGenerator[Services]:
         await services.close()
 
 
-async def bootstrap_admin(settings: Settings, email: str) -> str:
-    """Create the first admin. Returns the random password; raises ConflictError when there is an admin."""
+async def bootstrap_admin(settings: Settings, email: str, first_password: str | None = None) -> str:
+    """Create the first admin. Returns the password, random unless given. Raises ConflictError when there is one."""
     async with opened(settings) as services, transaction(services.sessions) as tx:
-        return await auth.bootstrap_admin(tx, email)
+        return await auth.bootstrap_admin(tx, email, first_password)
 
 
 async def verify_audit(settings: Settings) -> audit.ChainReport:

@@ -47,6 +47,27 @@ def test_the_first_admin_is_made_once_with_every_secret_in_a_file(
     assert "Traceback" not in second.stderr
 
 
+def test_the_first_password_can_be_chosen_and_is_not_printed_then(
+    server_env: dict[str, str], tmp_path: Path
+) -> None:
+    weak, chosen = tmp_path / "weak", tmp_path / "chosen"
+    weak.write_text("password1234")
+    chosen.write_text("Granite-lantern-7-orchid\n")
+    for path, code, said in [
+        (tmp_path / "absent", 2, "No such file"),
+        (weak, 4, "expected at least 3"),
+        (chosen, 0, ""),
+        (chosen, 3, "an admin exists already"),
+    ]:
+        done = remotegpu(
+            "bootstrap-admin", "--email", "a@example.com", "--password-file", str(path), env=server_env
+        )
+        assert done.returncode == code, done.stderr
+        assert said in done.stderr
+        assert "Granite" not in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("command", ["run", "worker"])
 def test_nothing_set_names_everything_that_is_missing(command: str) -> None:
     done = remotegpu(command, env={})

@@ -107,7 +107,8 @@ async def test_answers_are_what_the_document_says(
     config = tmp_path / "schemathesis.toml"
     config.write_text(configuration(world.values(company, person), role), encoding="utf-8")
     arguments = ["--config-file", str(config), "run", f"{server.url}/api/v1/openapi.json"]
-    arguments += ["--workers", "2", "--checks", ",".join(CHECKS), "--seed", SEED]
+    # One worker: CPython 3.11's ast module breaks when two threads parse at once (python/cpython issue 106905).
+    arguments += ["--workers", "1", "--checks", ",".join(CHECKS), "--seed", SEED]
     arguments += [
         "--request-timeout",
         "20",

@@ -13,7 +13,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** OfferArtifacts */
+        /** Presigned URLs for the files an attempt left */
         post: operations["ApiV1AgentAttemptsAttemptIdArtifactsOfferArtifacts"];
         delete?: never;
         options?: never;
@@ -30,7 +30,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** PushLog */
+        /** Raw bytes of an attempt's log, stored when offset is where the log ends */
         post: operations["ApiV1AgentAttemptsAttemptIdLogPushLog"];
         delete?: never;
         options?: never;
@@ -47,7 +47,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Enrol */
+        /** Exchange a join token for a machine and its node token */
         post: operations["ApiV1AgentEnrollEnrol"];
         delete?: never;
         options?: never;
@@ -64,7 +64,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Sync */
+        /** Report what is, get what should be: at once when it changed, else within about 25 s */
         post: operations["ApiV1AgentSyncSync"];
         delete?: never;
         options?: never;
@@ -81,7 +81,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** RotateToken */
+        /**
+         * A new node token
+         * @description The one used for this call stays valid for an hour.
+         */
         post: operations["ApiV1AgentTokenRotateToken"];
         delete?: never;
         options?: never;
@@ -96,10 +99,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListAllocations */
+        /**
+         * Allocations: all for admins, the own company's for customers
+         * @description Newest first.
+         */
         get: operations["ApiV1AllocationsListAllocations"];
         put?: never;
-        /** CreateAllocation */
+        /**
+         * Lease a machine to a customer
+         * @description A machine that is taken answers 409 with the reason.
+         */
         post: operations["ApiV1AllocationsCreateAllocation"];
         delete?: never;
         options?: never;
@@ -114,7 +123,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetAllocation */
+        /** One allocation with the steps of its end */
         get: operations["ApiV1AllocationsAllocationIdGetAllocation"];
         put?: never;
         post?: never;
@@ -133,7 +142,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** CancelAllocation */
+        /** Cancel a lease that has not begun */
         post: operations["ApiV1AllocationsAllocationIdCancelCancelAllocation"];
         delete?: never;
         options?: never;
@@ -150,7 +159,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** EndAllocation */
+        /** End a lease now: access is cut at once, the clean-up follows in visible steps */
         post: operations["ApiV1AllocationsAllocationIdEndEndAllocation"];
         delete?: never;
         options?: never;
@@ -167,7 +176,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** ExtendAllocation */
+        /** Move the end */
         post: operations["ApiV1AllocationsAllocationIdExtendExtendAllocation"];
         delete?: never;
         options?: never;
@@ -182,7 +191,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** DownloadArtifact */
+        /** A presigned URL for ten minutes, which saves the file under its own name */
         get: operations["ApiV1ArtifactsArtifactIdDownloadDownloadArtifact"];
         put?: never;
         post?: never;
@@ -199,7 +208,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListAudit */
+        /** The trail, newest first */
         get: operations["ApiV1AuditListAudit"];
         put?: never;
         post?: never;
@@ -216,7 +225,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** VerifyAudit */
+        /** Recompute the whole hash chain */
         get: operations["ApiV1AuditVerifyVerifyAudit"];
         put?: never;
         post?: never;
@@ -235,7 +244,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Login */
+        /**
+         * Sign in
+         * @description Failures are counted and recorded; after five the account locks for a while.
+         */
         post: operations["ApiV1AuthLoginLogin"];
         delete?: never;
         options?: never;
@@ -252,7 +264,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Logout */
+        /**
+         * End this session: its refresh and access tokens stop working at once
+         * @description Ending it twice is no error.
+         */
         post: operations["ApiV1AuthLogoutLogout"];
         delete?: never;
         options?: never;
@@ -267,7 +282,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Me */
+        /** The signed-in person */
         get: operations["ApiV1AuthMeMe"];
         put?: never;
         post?: never;
@@ -286,7 +301,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** ChangePassword */
+        /**
+         * Change the own password
+         * @description Every other session of the account ends.
+         */
         post: operations["ApiV1AuthPasswordChangePassword"];
         delete?: never;
         options?: never;
@@ -303,7 +321,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** RefreshSession */
+        /**
+         * Exchange the refresh token for a new pair
+         * @description A session goes on: only its beginning, end and misuse are recorded.
+         */
         post: operations["ApiV1AuthRefreshRefreshSession"];
         delete?: never;
         options?: never;
@@ -318,10 +339,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListSshKeys */
+        /** Own SSH keys, newest first */
         get: operations["ApiV1AuthSshKeysListSshKeys"];
         put?: never;
-        /** AddSshKey */
+        /**
+         * Add a public key
+         * @description Machines leased by the own company accept it within seconds.
+         */
         post: operations["ApiV1AuthSshKeysAddSshKey"];
         delete?: never;
         options?: never;
@@ -339,7 +363,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** DeleteSshKey */
+        /**
+         * Remove a public key
+         * @description Machines stop accepting it within seconds.
+         */
         delete: operations["ApiV1AuthSshKeysKeyIdDeleteSshKey"];
         options?: never;
         head?: never;
@@ -353,10 +380,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListTokens */
+        /** Own personal access tokens, newest first */
         get: operations["ApiV1AuthTokensListTokens"];
         put?: never;
-        /** CreateToken */
+        /**
+         * A new token
+         * @description It is shown this once.
+         */
         post: operations["ApiV1AuthTokensCreateToken"];
         delete?: never;
         options?: never;
@@ -374,7 +404,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** DeleteToken */
+        /** Revoke a token at once */
         delete: operations["ApiV1AuthTokensTokenIdDeleteToken"];
         options?: never;
         head?: never;
@@ -388,10 +418,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListCustomers */
+        /** All customers */
         get: operations["ApiV1CustomersListCustomers"];
         put?: never;
-        /** CreateCustomer */
+        /** A new customer */
         post: operations["ApiV1CustomersCreateCustomer"];
         delete?: never;
         options?: never;
@@ -406,14 +436,17 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetCustomer */
+        /**
+         * One customer
+         * @description An owner sees the own one.
+         */
         get: operations["ApiV1CustomersCustomerIdGetCustomer"];
         put?: never;
         post?: never;
         delete?: never;
         options?: never;
         head?: never;
-        /** ChangeCustomer */
+        /** Rename, suspend or resume */
         patch: operations["ApiV1CustomersCustomerIdChangeCustomer"];
         trace?: never;
     };
@@ -424,10 +457,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListMembers */
+        /** Accounts of a company */
         get: operations["ApiV1CustomersCustomerIdMembersListMembers"];
         put?: never;
-        /** AddMember */
+        /** A new account with a random first password, shown this once */
         post: operations["ApiV1CustomersCustomerIdMembersAddMember"];
         delete?: never;
         options?: never;
@@ -448,7 +481,7 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
-        /** ChangeMember */
+        /** Rename, disable or enable an account */
         patch: operations["ApiV1CustomersCustomerIdMembersUserIdChangeMember"];
         trace?: never;
     };
@@ -461,7 +494,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** ResetMemberPassword */
+        /**
+         * A new first password
+         * @description Every session of the account ends.
+         */
         post: operations["ApiV1CustomersCustomerIdMembersUserIdResetPasswordResetMemberPassword"];
         delete?: never;
         options?: never;
@@ -476,7 +512,11 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Events */
+        /**
+         * Changes the caller may see, as change events
+         * @description A comment every 15 seconds keeps the connection open.
+         *     It ends when the caller may no longer see anything, and when a slow reader missed changes: connect again.
+         */
         get: operations["ApiV1EventsEvents"];
         put?: never;
         post?: never;
@@ -493,10 +533,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListJoinTokens */
+        /**
+         * Join tokens, newest first
+         * @description The secrets are not kept.
+         */
         get: operations["ApiV1JoinTokensListJoinTokens"];
         put?: never;
-        /** CreateJoinToken */
+        /**
+         * A token that lets hosts enrol
+         * @description Shown this once together with the command to run on the host.
+         */
         post: operations["ApiV1JoinTokensCreateJoinToken"];
         delete?: never;
         options?: never;
@@ -514,7 +560,10 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** RevokeJoinToken */
+        /**
+         * No further machine can use it
+         * @description Machines that did stay.
+         */
         delete: operations["ApiV1JoinTokensTokenIdRevokeJoinToken"];
         options?: never;
         head?: never;
@@ -528,7 +577,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListMachines */
+        /** Machines: all for admins, the own leased ones for customers */
         get: operations["ApiV1MachinesListMachines"];
         put?: never;
         post?: never;
@@ -545,15 +594,15 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetMachine */
+        /** One machine with its inventory */
         get: operations["ApiV1MachinesMachineIdGetMachine"];
         put?: never;
         post?: never;
-        /** DeleteMachine */
+        /** Forget a machine that was never leased */
         delete: operations["ApiV1MachinesMachineIdDeleteMachine"];
         options?: never;
         head?: never;
-        /** ChangeMachine */
+        /** Rename, move, switch maintenance */
         patch: operations["ApiV1MachinesMachineIdChangeMachine"];
         trace?: never;
     };
@@ -566,7 +615,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** RotateToken */
+        /**
+         * Ask the machine's agent to take a new node token
+         * @description The old one stays valid for an hour after it did.
+         */
         post: operations["ApiV1MachinesMachineIdRotateTokenRotateToken"];
         delete?: never;
         options?: never;
@@ -581,7 +633,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** MachineSamples */
+        /** History of the live figures, for sparklines */
         get: operations["ApiV1MachinesMachineIdSamplesMachineSamples"];
         put?: never;
         post?: never;
@@ -600,7 +652,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** CreateCertificate */
+        /** Sign a public key for five minutes, for a machine leased to the caller */
         post: operations["ApiV1MachinesMachineIdSshCertificateCreateCertificate"];
         delete?: never;
         options?: never;
@@ -617,7 +669,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** CreateTicket */
+        /** A one-use ticket for this machine's terminal */
         post: operations["ApiV1MachinesMachineIdTerminalTicketCreateTicket"];
         delete?: never;
         options?: never;
@@ -634,7 +686,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** WatchMachine */
+        /** Somebody is looking: sample often for the next 30 seconds */
         post: operations["ApiV1MachinesMachineIdWatchWatchMachine"];
         delete?: never;
         options?: never;
@@ -649,7 +701,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Overview */
+        /** Counts for the first page */
         get: operations["ApiV1OverviewOverview"];
         put?: never;
         post?: never;
@@ -666,7 +718,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListSessions */
+        /**
+         * Sessions: all for admins, the company's for its owner, the own ones for members
+         * @description Newest first.
+         */
         get: operations["ApiV1SessionsListSessions"];
         put?: never;
         post?: never;
@@ -683,10 +738,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListTasks */
+        /**
+         * Tasks: all for admins, the own company's for customers
+         * @description Newest first.
+         */
         get: operations["ApiV1TasksListTasks"];
         put?: never;
-        /** SubmitTask */
+        /** Submit a task to a leased machine */
         post: operations["ApiV1TasksSubmitTask"];
         delete?: never;
         options?: never;
@@ -701,7 +759,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** GetTask */
+        /** One task with its attempts and artifacts */
         get: operations["ApiV1TasksTaskIdGetTask"];
         put?: never;
         post?: never;
@@ -718,7 +776,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** ListArtifacts */
+        /** What the latest attempt left in its output directory */
         get: operations["ApiV1TasksTaskIdArtifactsListArtifacts"];
         put?: never;
         post?: never;
@@ -735,7 +793,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** TaskLog */
+        /** The log from offset to where it ends now, as the process wrote it */
         get: operations["ApiV1TasksTaskIdLogTaskLog"];
         put?: never;
         post?: never;
@@ -752,7 +810,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** StreamTaskLog */
+        /** The log from offset on, live: events chunk, at last end. A retry goes on with the new attempt */
         get: operations["ApiV1TasksTaskIdLogStreamStreamTaskLog"];
         put?: never;
         post?: never;
@@ -771,7 +829,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** StopTask */
+        /** Cancel a queued task, or stop a running one: SIGTERM, then SIGKILL after a grace period */
         post: operations["ApiV1TasksTaskIdStopStopTask"];
         delete?: never;
         options?: never;
@@ -786,7 +844,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Health */
+        /** The process lives */
         get: operations["HealthHealth"];
         put?: never;
         post?: never;
@@ -803,7 +861,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Ready */
+        /** The process can serve: database, cache and object store answer */
         get: operations["HealthReadyReady"];
         put?: never;
         post?: never;

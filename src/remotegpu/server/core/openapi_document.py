@@ -1,5 +1,7 @@
 """The OpenAPI document as it is published: Litestar's, with what it leaves out of bodies and parameters put right."""
 
+import inspect
+import re
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
@@ -24,6 +26,7 @@ def document(app: Litestar) -> Json:
             _make_precise(schemas[name], precise)
     for path, method, handler in _documented(app):
         operation = found["paths"][path][method.lower()]
+        operation |= _words(inspect.getdoc(handler.fn) or "")
         for parameter in operation.get("parameters", []):
             _without_null(parameter["schema"])
         data = handler.parsed_data_field
@@ -31,6 +34,15 @@ def document(app: Litestar) -> Json:
             operation["requestBody"]["required"] = False
         _share_refusals(operation["responses"], found["components"].setdefault("responses", {}))
     return found
+
+
+def _words(docstring: str) -> Json:
+    """What a list of operations shows of each, and what it says beyond that."""
+    first, _, rest = docstring.partition("\n")
+    summary, *more = re.split(r"(?<=\w)[.;](?:\s+|$)", first, maxsplit=1)
+    described = "\n".join(part for part in [*more, rest.strip()] if part).replace("``", "`")
+    words = {"summary": summary.replace("``", "")}
+    return words | ({"description": described[0].upper() + described[1:]} if described else {})
 
 
 def _share_refusals(responses: Json, shared: Json) -> None:

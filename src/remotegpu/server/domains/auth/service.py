@@ -117,16 +117,22 @@ async def user_of_token(tx: AsyncSession, token: str) -> tuple[User, datetime]:
 
 
 async def create_user(
-    tx: AsyncSession, *, email: str, display_name: str, role: Role, customer_id: uuid.UUID | None
+    tx: AsyncSession,
+    *,
+    email: str,
+    display_name: str,
+    role: Role,
+    customer_id: uuid.UUID | None,
+    first_password: str | None = None,
 ) -> tuple[User, str]:
-    """A new account and its first password, which must be changed at the first sign-in."""
+    """A new account and its first password (random unless given), which must be changed at the first sign-in."""
     if await tx.scalar(select(User.id).where(User.email == email.lower())):
         raise ConflictError(
             "this e-mail address has an account already",
             code="email_taken",
             errors=[FieldProblem("email", email, "an address without an account")],
         )
-    password = passwords.initial_password()
+    password = first_password or passwords.initial_password()
     user = User(
         id=uuid7(),
         email=email.lower(),
@@ -150,8 +156,10 @@ async def create_user(
     return user, password
 
 
-async def bootstrap_admin(tx: AsyncSession, email: str) -> str:
-    """The first admin's random password. Raises :class:`ConflictError` when an admin exists."""
+async def bootstrap_admin(tx: AsyncSession, email: str, first_password: str | None = None) -> str:
+    """The first admin's password, random unless given. Raises :class:`ConflictError` when an admin exists."""
+    if first_password is not None:
+        passwords.check_strength(first_password, known=[email])
     try:
         msgspec.convert(email, type=Email)
     except msgspec.ValidationError as error:
@@ -164,7 +172,12 @@ async def bootstrap_admin(tx: AsyncSession, email: str) -> str:
             "an admin exists already; sign in, or let that admin reset the password", code="admin_exists"
         )
     _, password = await create_user(
-        tx, email=email, display_name="Administrator", role=Role.ADMIN, customer_id=None
+        tx,
+        email=email,
+        display_name="Administrator",
+        role=Role.ADMIN,
+        customer_id=None,
+        first_password=first_password,
     )
     return password
 

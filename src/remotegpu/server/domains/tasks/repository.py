@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, func, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.server.core.context import Caller
@@ -48,12 +48,15 @@ async def find(tx: AsyncSession, caller: Caller | None, task_id: uuid.UUID) -> A
     return row
 
 
-_DUE = and_(
-    Task.machine_id == bindparam("on_machine"),
-    Task.state == "queued",
-    or_(Task.not_before.is_(None), Task.not_before <= bindparam("by")),
-)
-"""Queued on that machine, and no back-off to wait for."""
+def _due(machine_id: Any, now: Any) -> ColumnElement[bool]:  # Any: values, or parameters of a statement
+    """Queued on that machine, and no back-off to wait for."""
+    return and_(
+        Task.machine_id == machine_id,
+        Task.state == "queued",
+        or_(Task.not_before.is_(None), Task.not_before <= now),
+    )
+
+
 _GPUS_IN_USE = (
     select(func.coalesce(func.jsonb_agg(Attempt.gpu_indices), text("'[]'::jsonb")))
     .where(Attempt.machine_id == bindparam("on_machine"), Attempt.state.in_(OPEN))
@@ -61,7 +64,7 @@ _GPUS_IN_USE = (
 )
 _QUEUE = (
     select(Task.id, Task.gpus, Task.not_before, Task.reason, _GPUS_IN_USE)
-    .where(_DUE)
+    .where(_due(bindparam("on_machine"), bindparam("by")))
     .order_by(Task.priority.desc(), Task.queued_at, Task.id)
     .limit(bindparam("most"))
 )
@@ -89,8 +92,7 @@ async def queue_of(
 
 async def explain_wait(tx: AsyncSession, machine_id: uuid.UUID, now: datetime, reason: str) -> None:
     """Say of every due task of a machine why it waits."""
-    waiting = update(Task).where(_DUE, Task.reason != reason).values(reason=reason)
-    await tx.execute(waiting, {"on_machine": machine_id, "by": now})
+    await tx.execute(update(Task).where(_due(machine_id, now), Task.reason != reason).values(reason=reason))
 
 
 async def explain_wait_of(tx: AsyncSession, task_id: uuid.UUID, reason: str) -> None:
