@@ -170,12 +170,12 @@ describe('a terminal connection', () => {
   it.each([
     [CLOSE_ACCESS_ENDED, 'access_ended'],
     [CLOSE_REFUSED, 'refused'],
-  ])('stops for good at close code %i and keeps the reason', async (code, cause) => {
+  ])('stops for good at close code %i and keeps the whole reason', async (code, cause) => {
     const { connection, sockets, socket } = start()
     await settle()
     socket().says({ type: 'ready' })
     socket().says({ type: 'closed', reason: 'the lease has ended' })
-    socket().drops(code)
+    socket().drops(code, 'the lease') // a close frame has room for 123 bytes only
     expect(connection.state).toEqual({ kind: 'ended', cause, reason: 'the lease has ended', exitCode: null })
     await vi.advanceTimersByTimeAsync(120_000)
     connection.hurry()

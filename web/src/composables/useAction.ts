@@ -5,6 +5,8 @@ import { ref, shallowRef } from 'vue'
 
 import { asProblem, type ApiProblem } from '@/api/problem'
 
+import { useServerText } from './useServerText'
+
 interface Options {
   /** Shown when it worked. */
   success?: () => string
@@ -16,6 +18,7 @@ export function useAction<Args extends unknown[], Result>(
   work: (...args: Args) => Promise<Result>,
   options: Options = {},
 ) {
+  const showProblem = useShowProblem()
   const pending = ref(false)
   const problem = shallowRef<ApiProblem | null>(null)
 
@@ -40,12 +43,15 @@ export function useAction<Args extends unknown[], Result>(
   return { run, pending, problem }
 }
 
-export function showProblem(problem: ApiProblem): void {
-  const reference = problem.requestId ? ` (${problem.requestId})` : ''
-  ElMessage.error({
-    message: `${problem.message}${reference}`,
-    duration: 8_000,
-    showClose: true,
-    grouping: true,
-  })
+export function useShowProblem(): (problem: ApiProblem) => void {
+  const serverText = useServerText()
+  return (problem) => {
+    const reference = problem.requestId ? ` (${problem.requestId})` : ''
+    ElMessage.error({
+      message: `${serverText(problem.message)}${reference}`,
+      duration: 8_000,
+      showClose: true,
+      grouping: true,
+    })
+  }
 }

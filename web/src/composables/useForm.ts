@@ -5,10 +5,12 @@ import { useI18n } from 'vue-i18n'
 
 import type { ApiProblem, FieldProblem } from '@/api/problem'
 
+import { useServerText } from './useServerText'
 import { failuresOf, type FieldRules } from './validation'
 
 export function useForm<Fields extends object>(initial: Fields, rules: FieldRules<Fields>) {
   const { t } = useI18n()
+  const serverText = useServerText()
   const fields = reactive({ ...initial }) as Fields
   const tried = ref(false)
   const refused = ref<Record<string, string>>({})
@@ -44,14 +46,18 @@ export function useForm<Fields extends object>(initial: Fields, rules: FieldRule
   function adopt(problem: ApiProblem | null, say: (error: FieldProblem) => string = sentence): boolean {
     const placed = (problem?.errors ?? []).filter(({ field }) => field in fields)
     const words: Record<string, string> = {}
-    for (const error of placed)
-      words[error.field] = [words[error.field], say(error)].filter(Boolean).join(' ')
+    for (const error of placed) {
+      const [before, next] = [words[error.field], say(error)]
+      words[error.field] = before && next ? t('form.both', { before, next }) : before || next
+    }
     refused.value = words
     return placed.length > 0 && placed.length === problem?.errors.length
   }
 
   function sentence({ expected, found }: FieldProblem): string {
-    return expected ? t('form.expected', { expected }) : (found ?? t('form.refused'))
+    return expected
+      ? t('form.expected', { expected: serverText(expected) })
+      : serverText(found) || t('form.refused')
   }
 
   function reset(): void {

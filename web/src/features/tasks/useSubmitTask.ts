@@ -8,7 +8,7 @@ import { api, data } from '@/api/client'
 import type { Task } from '@/api/model'
 import { formatBytes } from '@/composables/format'
 import { randomId } from '@/composables/randomId'
-import { showProblem, useAction } from '@/composables/useAction'
+import { useAction, useShowProblem } from '@/composables/useAction'
 import { useForm } from '@/composables/useForm'
 import { maxLength, required, type RuleFailure } from '@/composables/validation'
 import { asProblem } from '@/api/problem'
@@ -19,6 +19,7 @@ import { duration, EMPTY_TASK, environment, scriptHasInterpreter, taskBody } fro
 
 export function useSubmitTask() {
   const { t } = useI18n()
+  const showProblem = useShowProblem()
   const route = useRoute()
   const { fields, messages, check, adopt } = useForm(EMPTY_TASK, {
     machine_id: [required],

@@ -149,7 +149,7 @@ export class TerminalConnection {
 
   private lost(code: number, reason: string): void {
     this.socket = null
-    const words = reason || this.said.reason
+    const words = this.said.reason || reason // a close frame has room for 123 bytes only
     if (code === CLOSE_ACCESS_ENDED) this.end('access_ended', words)
     else if (code === CLOSE_REFUSED) this.end('refused', words)
     else if (code === CLOSE_TAKEN_OVER)
