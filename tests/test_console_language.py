@@ -100,15 +100,6 @@ UNSEEN = {
     r"body: refresh token in the body, no cookie",
     r"Byte to start from",
     r"Attempt; the latest by default",
-    # What was found: the console shows what is expected instead.
-    r"7 characters",
-    r"7 files",
-    r"strength 7 of 4",
-    r"the current password",
-    r"not a public key \(7\)",
-    r"7 lines, of which only one key can be added at a time",
-    r"a private key: keep it secret, and paste the content of the \.pub file instead",
-    r"a kind of key that is too weak today \(DSA, or RSA of fewer than 2048 bits\)",
     # Comments that keep a stream open.
     r"still here",
     r"nothing new",

@@ -54,10 +54,12 @@ export function useForm<Fields extends object>(initial: Fields, rules: FieldRule
     return placed.length > 0 && placed.length === problem?.errors.length
   }
 
-  function sentence({ expected, found }: FieldProblem): string {
-    return expected
-      ? t('form.expected', { expected: serverText(expected) })
-      : serverText(found) || t('form.refused')
+  /** What was typed stands in the field already; what was found in it (a private key, say) does not. */
+  function sentence({ field, expected, found }: FieldProblem): string {
+    if (!expected) return serverText(found) || t('form.refused')
+    const words = { found: serverText(found), expected: serverText(expected) }
+    const isPlain = !found || found === String(fields[field as keyof Fields])
+    return isPlain ? t('form.expected', words) : t('form.found_expected', words)
   }
 
   function reset(): void {

@@ -18,6 +18,7 @@ export const en = {
   form: {
     both: '{before} {next}',
     expected: 'Expected: {expected}',
+    found_expected: 'Found: {found}. Expected: {expected}',
     no_interpreter: 'The first line must name the interpreter, such as #!/bin/bash',
     not_a_code: '2–24 characters: lower-case letters, digits and hyphens, starting with a letter',
     not_a_duration: 'Use numbers with units, such as 90s, 30m, 2h or 1d 12h (at most 30 days)',

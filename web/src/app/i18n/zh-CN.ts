@@ -20,6 +20,7 @@ export const zhCN: Messages = {
   form: {
     both: '{before}；{next}',
     expected: '要求：{expected}',
+    found_expected: '收到：{found}。要求：{expected}',
     no_interpreter: '第一行必须指明解释器，例如 #!/bin/bash',
     not_a_code: '2–24 个字符：小写字母、数字和连字符，以字母开头',
     not_a_duration: '请使用带单位的数字，例如 90s、30m、2h 或 1d 12h（最长 30 天）',
