@@ -19,7 +19,8 @@ import pytest
 import zxcvbn.feedback
 
 import remotegpu.server.domains
-from remotegpu.server.core import errors, explain, problems
+from remotegpu.kit import explain
+from remotegpu.server.core import errors, problems
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "remotegpu"
@@ -82,9 +83,9 @@ ELSEWHERE = {
     "true or false": "before `or null`",
     "stopping: 7": "a task that was asked to stop and has not ended",
     "this path has only 7": "server/core/problems.py, of a method",
-    "one of 7": "server/core/explain.py and paging.py",
-    "only 7, 7": "server/core/explain.py, of an unknown field",
-    "text that matches 7": "server/core/explain.py, of a field without a description",
+    "one of 7": "kit/explain.py and paging.py",
+    "only 7, 7": "kit/explain.py, of an unknown field",
+    "text that matches 7": "kit/explain.py, of a field without a description",
 }
 """Texts that people are shown but that the modules above do not hold, with where they come from."""
 

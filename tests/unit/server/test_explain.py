@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 import pytest
 
-from remotegpu.server.core import bodies, explain
+from remotegpu.kit import explain
+from remotegpu.server.core import bodies
 from remotegpu.server.core.errors import InvalidError, MalformedError, UnsupportedMediaTypeError
 from remotegpu.server.core.patterns import AT_END
 

@@ -7,7 +7,7 @@ import msgspec
 from litestar import Request
 from litestar.handlers.base import BaseRouteHandler
 
-from remotegpu.server.core import explain
+from remotegpu.kit import explain
 from remotegpu.server.core.errors import (
     FieldProblem,
     InvalidError,

@@ -1,15 +1,6 @@
 """One error root. The class knows its status and code; the message says what was found and what to do next."""
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True)
-class FieldProblem:
-    """One wrong field of a request: JSON path, what was found, what is expected."""
-
-    field: str
-    found: str
-    expected: str
+from remotegpu.kit.explain import FieldProblem
 
 
 class RemoteGPUError(Exception):

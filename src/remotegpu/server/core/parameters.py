@@ -1,4 +1,4 @@
-"""Wrong query parameters, headers and path parts, in the words of :mod:`remotegpu.server.core.explain`."""
+"""Wrong query parameters, headers and path parts, in the words of :mod:`remotegpu.kit.explain`."""
 
 import re
 from collections import Counter
@@ -12,7 +12,7 @@ from litestar.handlers.base import BaseRouteHandler
 from litestar.params import ParameterKwarg
 from litestar.typing import FieldDefinition
 
-from remotegpu.server.core import explain
+from remotegpu.kit import explain
 from remotegpu.server.core.errors import FieldProblem, InvalidError
 
 AnyRequest = Request[Any, Any, Any]  # Any: errors come before the types of user and state are known

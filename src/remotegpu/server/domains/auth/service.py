@@ -8,9 +8,9 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from remotegpu.kit import explain
 from remotegpu.kit.clock import utc_now
 from remotegpu.kit.ids import new_secret, secret_hash, uuid7
-from remotegpu.server.core import explain
 from remotegpu.server.core.context import Caller, Role
 from remotegpu.server.core.database import Sessions
 from remotegpu.server.core.errors import (

@@ -8,17 +8,26 @@ import re
 import types
 import typing
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from msgspec import inspect
 
-from remotegpu.server.core.errors import FieldProblem
-
 MOST_PROBLEMS = 20
 SHOWN_CHARACTERS = 60
 SECRET = re.compile(r"password|token|secret|key|env|command|args|ticket", re.IGNORECASE)
 """Fields whose content is never repeated in an answer."""
+
+
+@dataclass(frozen=True)
+class FieldProblem:
+    """One wrong field: its path, what was found, what is expected."""
+
+    field: str
+    found: str
+    expected: str
+
 
 _WHERE = re.compile(r"(?s)^(?P<message>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`)?$")
 _STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
