@@ -42,6 +42,7 @@ def demo(
     show = Show(data_dir, port)
     previous = signal.signal(signal.SIGTERM, end_on_signal)
     try:
+        show.check()
         ok = perform_and_save(show, json)
         if ok and not once:
             show.stay()

@@ -170,9 +170,15 @@ def _show_duration(seconds: float | None) -> str:
 
 def service_logs(service: str | None, *, data_dir: Path | None = None, follow: bool = False) -> int:
     """Print a service's log (all of them without a name); ``follow`` goes on until Ctrl-C."""
+    from remotegpu.local.data_dir import require_directory
+    from remotegpu.local.errors import LocalError
     from remotegpu.local.platform import Platform
 
     layout = Platform(data_dir).layout
+    try:
+        require_directory(layout.logs)
+    except LocalError as error:
+        return _print_failure(error)
     names = [service] if service else sorted(path.stem for path in layout.logs.glob("*.log"))
     if not names or not layout.logs.is_dir():
         print_note(f"remotegpu: there are no logs in {layout.logs}; start the platform with 'remotegpu up'")

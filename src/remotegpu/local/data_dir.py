@@ -27,6 +27,25 @@ def check_free_space(root: Path, minimum: int = MINIMUM_FREE_BYTES) -> None:
         )
 
 
+def require_directory(root: Path) -> None:
+    """Raises :class:`UnwritableDataDirError` when a file is where a directory must be. ``root`` need not exist yet."""
+    try:
+        existing = next(path for path in (root, *root.parents) if path.exists())
+    except PermissionError as error:
+        raise unreadable(root, error) from error
+    if not existing.is_dir():
+        raise UnwritableDataDirError(
+            f"{existing} is a file, expected a directory. Choose another --data-dir."
+        )
+
+
+def unreadable(root: Path, error: OSError) -> UnwritableDataDirError:
+    return UnwritableDataDirError(
+        f"Cannot read the data directory {root}: {error.strerror} ({error.filename}).\n"
+        "Run this as the account that owns it, or choose another --data-dir."
+    )
+
+
 def free_bytes(path: Path) -> int:
     """What an unprivileged process may still write."""
     found = os.statvfs(path)

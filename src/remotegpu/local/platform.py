@@ -6,6 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from remotegpu.local import data_dir as data_dirs
 from remotegpu.local import leftovers, lock, logs, ports, proc, processes, state, steps
 from remotegpu.local.errors import LocalError, NotRunningError, PortBusyError, ServiceFailedError
 from remotegpu.local.events import Event, Report
@@ -177,8 +178,15 @@ class Platform:
         return was_running or bool(left)
 
     def state(self) -> PlatformState | None:
-        """The supervisor's last snapshot, whether or not it still runs."""
-        return state.read(self.layout.state)
+        """The supervisor's last snapshot, whether or not it still runs.
+
+        Raises :class:`~remotegpu.local.errors.UnwritableDataDirError` for a data directory that is none.
+        """
+        data_dirs.require_directory(self.layout.root)
+        try:
+            return state.read(self.layout.state)
+        except PermissionError as error:
+            raise data_dirs.unreadable(self.layout.root, error) from error
 
     def require_state(self) -> PlatformState:
         """The snapshot. Raises :class:`NotRunningError` when there never was one."""

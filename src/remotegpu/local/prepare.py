@@ -51,6 +51,7 @@ class Claim:
 
 def claim(layout: Layout) -> Claim:
     """Make or recognise the directory; refuse with a :class:`~remotegpu.local.errors.LocalError` before changing it."""
+    data_dir.require_directory(layout.root)
     found = binaries.find()
     account = accounts.service_account()
     accounts.require_reachable(layout.root, account)

@@ -27,9 +27,9 @@ class StepFailedError(Exception):
 class Report:
     """Collects steps; ``write`` receives what a person reads."""
 
-    def __init__(self, write: Callable[[str], object] = sys.stdout.write) -> None:
+    def __init__(self, write: Callable[[str], object] | None = None) -> None:
         self.steps: list[Step] = []
-        self._write = write
+        self._write = write or sys.stdout.write
 
     @property
     def ok(self) -> bool:

@@ -26,6 +26,10 @@ class Show:
         self._started = False
         self._began = time.monotonic()
 
+    def check(self) -> None:
+        """Raises :class:`~remotegpu.local.errors.LocalError` for a data directory that cannot be used."""
+        self._platform.state()
+
     def perform(self) -> bool:
         """Whether every step passed. Raises :class:`~remotegpu.local.errors.LocalError` when it cannot start."""
         self._introduce()
