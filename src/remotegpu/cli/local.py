@@ -29,7 +29,6 @@ Port = Annotated[
     int, Parameter(help="The console's port on 127.0.0.1.", validator=validators.Number(gte=1, lte=65_535))
 ]
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON document instead.")]
-ServiceName = Literal["postgres", "valkey", "s3", "server", "worker", "agent", "supervisor", "migrate"]
 
 
 def up(
@@ -174,20 +173,39 @@ def service_logs(service: str | None, *, data_dir: Path | None = None, follow: b
     from remotegpu.local.errors import LocalError
     from remotegpu.local.platform import Platform
 
+    if service is not None:
+        _require_service(service)
     layout = Platform(data_dir).layout
     try:
         require_directory(layout.logs)
     except LocalError as error:
         return _print_failure(error)
-    names = [service] if service else sorted(path.stem for path in layout.logs.glob("*.log"))
-    if not names or not layout.logs.is_dir():
-        print_note(f"remotegpu: there are no logs in {layout.logs}; start the platform with 'remotegpu up'")
+    found = [layout.log(service)] if service else sorted(layout.logs.glob("*.log"))
+    missing = not found or not all(path.exists() for path in found)
+    if missing:
+        what = f"is no log of {service}" if service and layout.logs.is_dir() else "are no logs"
+        print_note(f"remotegpu: there {what} in {layout.logs}; start the platform with 'remotegpu up'")
         return 3
     if follow:
-        return _follow([layout.log(name) for name in names])
-    for name in names:
-        _print_log(layout.log(name), heading=service is None)
+        return _follow(found)
+    for path in found:
+        _print_log(path, heading=service is None)
     return 0
+
+
+def _require_service(name: str) -> None:
+    """Raises :class:`UsageError`. A task's id never comes here: see :mod:`remotegpu.cli.client.logs`."""
+    from remotegpu.client.errors import UsageError
+    from remotegpu.local.plan import SERVICES, STEPS, SUPERVISOR
+
+    if name in {*SERVICES, *STEPS, SUPERVISOR}:
+        return
+    raise UsageError(
+        f"{name!r} names no service of the platform and no task",
+        f"{', '.join(SERVICES)}; {SUPERVISOR}; a step of the start ({', '.join(STEPS)}); "
+        "or the first characters of a task's id, at least four",
+        "remotegpu status shows the services, remotegpu tasks the tasks",
+    )
 
 
 def _print_log(path: Path, *, heading: bool) -> None:

@@ -17,6 +17,13 @@ ADMIN_EMAIL = "admin@remotegpu.local"
 SERVICE_MARK = "REMOTEGPU_LOCAL_DATA_DIR"
 """Set for every child, so that a later supervisor can tell its predecessor's processes from strangers."""
 
+SERVICES = ("postgres", "valkey", "s3", "server", "worker", "agent")
+STEPS = ("roles", "migrate", "bootstrap", "credentials", "enrol")
+"""What runs once at a start. Not every start has all of them."""
+
+SUPERVISOR = "supervisor"
+"""Names the log of a platform that runs in the background."""
+
 _FOREIGN_PREFIXES = ("DB_", "REDIS_", "S3_", "JWT_", "SSH_CA_", "SERVER_", "AGENT_", "REMOTEGPU_", "PG")
 _FOREIGN_NAMES = frozenset({"PUBLIC_URL", "INSTANCE_NAME", "LOG_LEVEL"})
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from remotegpu.cli.client.logs import TASK_ID
 from remotegpu.cli.main import run
+from remotegpu.local.plan import SERVICES, STEPS, SUPERVISOR
 
 IN_A_DATA_DIR = (
     ["up"],
@@ -28,3 +30,46 @@ def test_a_file_in_place_of_the_data_directory_gets_one_message(
     expected = f"remotegpu: {file} is a file, expected a directory. Choose another --data-dir.\n"
     assert capsys.readouterr().err == expected
     assert file.read_text() == "kept"
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    """Where a platform kept its logs."""
+    folder = tmp_path / "data" / "logs"
+    folder.mkdir(parents=True)
+    (folder / "s3.log").write_text("of s3\n")
+    (folder / "server.log").write_text("of the server\n")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["WRONG", "objects", "../secrets/jwt_secret", "abc", ""])
+@pytest.mark.parametrize("follow", [[], ["-f"]])
+def test_logs_of_an_unknown_name_is_wrong_usage(
+    name: str, follow: list[str], logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["logs", name, *follow, "--data-dir", str(logs.parent)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert f"{name!r} names no service of the platform and no task" in said.err
+    assert ", ".join(SERVICES) in said.err
+
+
+def test_logs_of_one_service_and_of_all(logs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["logs", "s3", "--data-dir", str(logs.parent)]) == 0
+    assert capsys.readouterr().out == "of s3\n"
+    assert run(["logs", "--data-dir", str(logs.parent)]) == 0
+    assert capsys.readouterr().out == "==> s3 <==\nof s3\n==> server <==\nof the server\n"
+
+
+@pytest.mark.parametrize("follow", [[], ["-f"]])
+def test_logs_of_a_service_that_never_ran_here_says_so(
+    follow: list[str], logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["logs", "agent", *follow, "--data-dir", str(logs.parent)]) == 3
+    assert f"there is no log of agent in {logs}" in capsys.readouterr().err
+
+
+def test_the_help_names_the_services_and_none_looks_like_a_task(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["logs", "--help"]) == 0
+    assert ", ".join(SERVICES) in " ".join(capsys.readouterr().out.split())
+    assert not [name for name in (*SERVICES, *STEPS, SUPERVISOR) if TASK_ID.fullmatch(name)]

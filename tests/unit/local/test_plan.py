@@ -46,6 +46,13 @@ def test_warm_start_runs_only_what_serves(site: Site) -> None:
     assert specs["agent"].after == ("server",)
 
 
+def test_the_names_that_logs_takes_are_the_plan_s(site: Site) -> None:
+    site.layout.admin_password.write_text("kept")
+    specs = [*_plan(site, done=False).values(), *_plan(site, done=True).values()]
+    assert {spec.name for spec in specs if not spec.step} == set(plan.SERVICES)
+    assert {spec.name for spec in specs if spec.step} == set(plan.STEPS)
+
+
 def test_data_services_wait_for_nobody(site: Site) -> None:
     specs = _plan(site, done=True)
     assert all(specs[name].after == () for name in ("postgres", "valkey", "s3"))

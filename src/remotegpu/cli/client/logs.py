@@ -31,7 +31,7 @@ def logs(
     Parameters
     ----------
     name
-        Id of a task (or its first characters), or name of a service: postgres, valkey, objects, server, worker, agent.
+        Id of a task (or its first characters), or name of a service: postgres, valkey, s3, server, worker, agent.
     follow
         Go on showing what is added.
     data_dir
