@@ -42,12 +42,16 @@ def free_port() -> int:
 
 @dataclass
 class ServerProcess:
-    """``remotegpu server run`` (or ``worker``). Its log is kept in ``log_path``, one JSON object per line."""
+    """``remotegpu server run`` (or ``worker``). Its log is kept in ``log_path``, one JSON object per line.
+
+    ``launcher``: Python's arguments that start ``remotegpu``; a test may give a program that changes constants first.
+    """
 
     env: Mapping[str, str]
     log_path: Path
     program: str = "run"
     port: int = field(default_factory=free_port)
+    launcher: tuple[str, ...] = ("-m", "remotegpu.cli.main")
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -60,7 +64,7 @@ class ServerProcess:
         environment.setdefault("PUBLIC_URL", self.url)
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "remotegpu.cli.main", "server", self.program],
+                [sys.executable, *self.launcher, "server", self.program],
                 env=environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,

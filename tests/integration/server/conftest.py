@@ -129,12 +129,13 @@ class World:
             return cursor.fetchall() if cursor.description else []
 
     @contextlib.contextmanager
-    def another_server(self, **variables: str) -> Iterator[ServerProcess]:
+    def another_server(
+        self, launcher: tuple[str, ...] = ServerProcess.launcher, **variables: str
+    ) -> Iterator[ServerProcess]:
         """One more server process on the same services."""
         name = f"other-{secrets.token_hex(3)}"
-        process = ServerProcess(
-            {**self.env, "INSTANCE_NAME": name, **variables}, self.directory / f"{name}.log"
-        )
+        env = {**self.env, "INSTANCE_NAME": name, **variables}
+        process = ServerProcess(env, self.directory / f"{name}.log", launcher=launcher)
         try:
             yield process.start()
         finally:
