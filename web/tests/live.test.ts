@@ -1,11 +1,15 @@
 // @vitest-environment jsdom
 
+import { QueryClient, useQuery, VueQueryPlugin } from '@tanstack/vue-query'
+import { mount } from '@vue/test-utils'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { defineComponent, h } from 'vue'
 
 import { backoffMs } from '@/api/backoff'
 import { ChangeCoalescer } from '@/app/live/coalesce'
 import { EventStream, type LiveStatus } from '@/app/live/eventStream'
 import { isTouched, parseChange } from '@/app/live/topics'
+import { useLiveUpdates } from '@/app/live/useLiveUpdates'
 
 beforeEach(() => vi.useFakeTimers())
 afterEach(() => {
@@ -32,6 +36,19 @@ describe('a change', () => {
     expect(isTouched(['overview'], 'audit', new Set(['1']))).toBe(false)
     expect(isTouched(['tasks', 'one', 't'], 'tasks', new Set(['']))).toBe(true)
   })
+
+  it('of live figures touches the one machine, and no list for it', () => {
+    expect(parseChange('{"topic":"samples","id":"m1"}')).toEqual({ topic: 'samples', id: 'm1' })
+    const touched = (key: string[]) => isTouched(key, 'samples', new Set(['m1']))
+    expect(touched(['machines', 'one', 'm1'])).toBe(true)
+    for (const other of [
+      ['machines', 'one', 'm2'],
+      ['machines', 'list'],
+      ['machines', 'history', 'm1'],
+      ['overview'],
+    ])
+      expect(touched(other)).toBe(false)
+  })
 })
 
 describe('a burst of changes', () => {
@@ -49,6 +66,17 @@ describe('a burst of changes', () => {
     expect(tasks.length).toBeLessThanOrEqual(6)
     expect(tasks.slice(1).every(([, ids]) => ids.length <= 3)).toBe(true)
     expect(flushed).toContainEqual(['machines', ['m']])
+  })
+
+  it('of live figures goes out once a second at most', () => {
+    const flush = vi.fn()
+    const coalescer = new ChangeCoalescer(flush)
+    for (let index = 0; index < 100; index += 1) {
+      coalescer.add({ topic: 'samples', id: 'm' })
+      vi.advanceTimersByTime(50)
+    }
+    expect(flush.mock.calls.length).toBeGreaterThanOrEqual(5)
+    expect(flush.mock.calls.length).toBeLessThanOrEqual(6)
   })
 
   it('ends with the page', () => {
@@ -81,6 +109,54 @@ function fakeEvents() {
   const write = (text: string) => streams.at(-1)?.enqueue(new TextEncoder().encode(text))
   return { streams, write, setDown: (value: boolean) => (down = value) }
 }
+
+/** A page that asks for one machine, below a frame that listens to events; `live` as the machine's page is. */
+function pageOf(live: boolean, ask: () => Promise<string>) {
+  const Page = defineComponent(() => {
+    useQuery({ queryKey: ['machines', 'one', 'm'], queryFn: ask, meta: { live } })
+    return () => null
+  })
+  const Frame = defineComponent(() => {
+    useLiveUpdates()
+    return () => h(Page)
+  })
+  return mount(Frame, { global: { plugins: [[VueQueryPlugin, { queryClient: new QueryClient() }]] } })
+}
+
+describe('a sample', () => {
+  const SAMPLE = 'event: change\ndata: {"topic":"samples","id":"m"}\n\n'
+
+  it('is asked for by a page that shows figures, and by no other', async () => {
+    for (const [live, asked] of [
+      [true, 3],
+      [false, 1],
+    ] as const) {
+      const server = fakeEvents()
+      const ask = vi.fn(() => Promise.resolve('figures'))
+      const page = pageOf(live, ask)
+      await vi.advanceTimersByTimeAsync(10)
+      for (let sample = 0; sample < 2; sample += 1) {
+        server.write(SAMPLE)
+        await vi.advanceTimersByTimeAsync(2_000)
+      }
+      expect(ask).toHaveBeenCalledTimes(asked)
+      page.unmount()
+    }
+  })
+
+  it('waits for the answer that is on its way, however slow', async () => {
+    const server = fakeEvents()
+    const ask = vi.fn(() => new Promise<string>((resolve) => setTimeout(() => resolve('figures'), 5_000)))
+    const page = pageOf(true, ask)
+    await vi.advanceTimersByTimeAsync(5_010)
+    for (let sample = 0; sample < 4; sample += 1) {
+      server.write(SAMPLE)
+      await vi.advanceTimersByTimeAsync(1_100)
+    }
+    expect(ask).toHaveBeenCalledTimes(2)
+    page.unmount()
+  })
+})
 
 describe('the event stream', () => {
   it('connects again when it ends, with a growing pause while the server is down', async () => {

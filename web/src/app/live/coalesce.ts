@@ -1,6 +1,6 @@
 /** Gathers bursts: per topic, the first change goes out at once, what follows in one batch per interval. */
 
-import type { Change, Topic } from './topics'
+import { leastGapMs, type Change, type Topic } from './topics'
 
 type Flush = (topic: Topic, ids: ReadonlySet<string>) => void
 
@@ -10,7 +10,7 @@ export class ChangeCoalescer {
 
   constructor(
     private readonly flush: Flush,
-    private readonly intervalMs = 500,
+    private readonly intervalMs: (topic: Topic) => number = leastGapMs,
   ) {}
 
   add({ topic, id }: Change): void {
@@ -32,7 +32,7 @@ export class ChangeCoalescer {
   private arm(topic: Topic): void {
     this.timers.set(
       topic,
-      setTimeout(() => this.release(topic), this.intervalMs),
+      setTimeout(() => this.release(topic), this.intervalMs(topic)),
     )
   }
 

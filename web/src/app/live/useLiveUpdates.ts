@@ -4,7 +4,7 @@
  * per origin over HTTP/1.1.
  */
 
-import { useQueryClient } from '@tanstack/vue-query'
+import { useQueryClient, type Query } from '@tanstack/vue-query'
 import { onScopeDispose, readonly, ref, type Ref } from 'vue'
 
 import { asProblem } from '@/api/problem'
@@ -21,6 +21,13 @@ function isGone(error: unknown): boolean {
   return error !== null && asProblem(error).status === 404
 }
 
+/** Whether somebody looks at live figures here: a page that shows only the machine's name needs no new samples. */
+function showsSamples({ observers }: Pick<Query, 'observers'>): boolean {
+  return (
+    document.visibilityState === 'visible' && observers.some(({ options }) => options.meta?.live === true)
+  )
+}
+
 export function useLiveUpdates(): Readonly<Ref<LiveStatus>> {
   const queryClient = useQueryClient()
   const status = ref<LiveStatus>('connecting')
@@ -28,9 +35,18 @@ export function useLiveUpdates(): Readonly<Ref<LiveStatus>> {
   let hideTimer: ReturnType<typeof setTimeout> | undefined
 
   const coalescer = new ChangeCoalescer((topic, ids) => {
-    void queryClient.invalidateQueries({
-      predicate: ({ queryKey, state }) => isTouched(queryKey, topic, ids) && !isGone(state.error),
-    })
+    const isSample = topic === 'samples'
+    void queryClient.invalidateQueries(
+      {
+        predicate: (query) =>
+          isTouched(query.queryKey, topic, ids) &&
+          !isGone(query.state.error) &&
+          (!isSample || showsSamples(query)),
+      },
+      // An answer on its way has figures that are new enough. Dropping it for the next ones would, behind a slow
+      // line, show none at all.
+      { cancelRefetch: !isSample },
+    )
   })
 
   const stream = new EventStream({
