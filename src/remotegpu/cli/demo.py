@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 from cyclopts import Parameter
 
+from remotegpu.cli.local import Port
 from remotegpu.cli.output import print_note
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def demo(
     once: Annotated[bool, Parameter(negative=())] = False,
     json: Path | None = None,
     data_dir: Path | None = None,
-    port: int = 8080,
+    port: Port = 8080,
 ) -> int:
     """Start the platform on this computer and do its main job once: lease a GPU machine, use it, end the lease.
 
@@ -33,8 +34,6 @@ def demo(
         Write the report to this file.
     data_dir
         Where everything is kept (default: the user's data directory).
-    port
-        The console's port on 127.0.0.1.
     """
     from remotegpu.local.demo.show import Show
     from remotegpu.local.errors import LocalError

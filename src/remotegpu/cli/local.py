@@ -28,6 +28,16 @@ DataDir = Annotated[
 Port = Annotated[
     int, Parameter(help="The console's port on 127.0.0.1.", validator=validators.Number(gte=1, lte=65_535))
 ]
+MAX_SIMULATED_GPUS = 64
+"""The agent's own limit, which it would only tell once everything else runs."""
+
+SimulateGpus = Annotated[
+    int,
+    Parameter(
+        help="Show this many simulated GPUs on this machine.",
+        validator=validators.Number(gte=0, lte=MAX_SIMULATED_GPUS),
+    ),
+]
 Json = Annotated[bool, Parameter(negative=(), help="Print one JSON document instead.")]
 
 
@@ -36,7 +46,7 @@ def up(
     data_dir: DataDir = None,
     port: Port = 8080,
     detach: Annotated[bool, Parameter(negative=(), help="Go on in the background.")] = False,
-    simulate_gpus: Annotated[int, Parameter(help="Show this many simulated GPUs on this machine.")] = 0,
+    simulate_gpus: SimulateGpus = 0,
     agent: Annotated[bool, Parameter(negative="--no-agent", help="Offer this machine itself.")] = True,
     isolation: Annotated[
         Literal["linux", "directory"] | None,

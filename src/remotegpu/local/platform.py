@@ -21,6 +21,8 @@ from remotegpu.local.supervisor import Supervisor
 START_TIMEOUT_S = 900.0
 """Bounds the wait of :meth:`Platform.start`; each service has its own, shorter limit inside."""
 
+PORT_ADVICE = "remotegpu up --port {port}"
+
 STOP_TIMEOUT_S = 90.0
 """Longer than all stop waves together, each of which ends with SIGKILL."""
 
@@ -36,7 +38,9 @@ class Platform:
         agent: bool = True,
         simulate_gpus: int = 0,
         isolation: str | None = None,
+        port_advice: str = PORT_ADVICE,
     ) -> None:
+        """``port_advice``: what to type for another ``{port}``, said when this one is taken."""
         root = os.geteuid() == 0
         self.layout = Layout((data_dir or default_data_dir(os.environ, root=root)).expanduser().resolve())
         asked = Options(port=port, agent=agent, simulate_gpus=simulate_gpus, isolation=isolation)
@@ -46,6 +50,7 @@ class Platform:
             simulate_gpus=simulate_gpus,
             isolation=default_isolation(asked, root=root),
         )
+        self._port_advice = port_advice
 
     @property
     def url(self) -> str:
@@ -98,13 +103,15 @@ class Platform:
         )
 
     def _require_port(self) -> None:
+        if not ports.is_free(self.options.port):
+            raise self._port_busy()
+
+    def _port_busy(self) -> PortBusyError:
         port = self.options.port
-        if ports.is_free(port):
-            return
-        holder = proc.listener(port)
-        raise PortBusyError(
-            f"Port {port} on 127.0.0.1 is taken by {holder or 'another process'}.\n"
-            f"End it, or choose another port: remotegpu up --port {port + 1}"
+        other = port + 1 if port < ports.MAXIMUM else port - 1
+        return PortBusyError(
+            f"Port {port} on 127.0.0.1 is taken by {proc.listener(port) or 'another process'}.\n"
+            f"End it, or choose another port: {self._port_advice.format(port=other)}"
         )
 
     def start(self, report: Report) -> PlatformState:
@@ -149,10 +156,16 @@ class Platform:
 
     def _start_error(self, code: int) -> LocalError:
         """What the supervisor wrote before it ended, as an error with its exit code."""
-        chapter = logs.tail(self.layout.log("supervisor")).rpartition(logs.START_MARK)[2]
+        if code == PortBusyError.exit_code:
+            return (
+                self._port_busy()
+            )  # its own words advise 'remotegpu up', which is not always what was typed
+        log = self.layout.log("supervisor")
+        chapter = logs.tail(log).rpartition(logs.START_MARK)[2]
         _, mark, message = chapter.rpartition("remotegpu: ")
+        said = chapter.strip() or f"it said nothing, not even in {log}"
         error = ServiceFailedError(
-            message.strip() if mark else f"the supervisor ended with code {code}:\n{chapter}"
+            message.strip() if mark else f"the supervisor ended with code {code}: {said}"
         )
         error.exit_code = code or 1
         return error

@@ -27,6 +27,7 @@ follows from the first (:data:`PAIRED`)."""
 
 PAIRED = {"object_admin": ("object_admin_grpc", ADMIN_GRPC_OFFSET)}
 
+MAXIMUM = 65_535
 LOWEST, HIGHEST = 10_100, 22_700
 """Below Linux's ephemeral range (32768–60999), pairs included: no outgoing connection can take a remembered port while
 a service restarts."""

@@ -1,6 +1,7 @@
 """What keeps the platform from starting gets one clear message and its own exit code, and leaves nothing behind."""
 
 import contextlib
+import dataclasses
 import os
 import shutil
 import socket
@@ -14,6 +15,7 @@ import pytest
 
 from remotegpu.local import account, binaries, prepare, processes
 from remotegpu.local.binaries import Binaries
+from remotegpu.local.errors import ServiceFailedError
 from remotegpu.local.layout import Layout
 
 from .conftest import Running
@@ -51,6 +53,23 @@ def test_a_refusal_in_the_background_is_shown_in_front(running: Running) -> None
     assert refused.stderr.startswith(
         f"remotegpu: Port {running.port} on 127.0.0.1 is taken by pid {os.getpid()} "
     )
+
+
+def test_the_demo_advises_its_own_option_when_the_port_is_busy(running: Running) -> None:
+    with socket.create_server(("127.0.0.1", running.port)):
+        refused = _cli("demo", "--once", "--data-dir", str(running.directory), "--port", str(running.port))
+    assert refused.returncode == 10
+    assert f"Port {running.port} on 127.0.0.1 is taken by pid {os.getpid()} " in refused.stderr
+    other = running.port + 1
+    assert f"remotegpu demo --port {other}, or make demo PORT={other}" in refused.stderr
+    assert "remotegpu up" not in refused.stderr
+
+
+def test_a_supervisor_that_ends_without_a_word_is_reported_with_its_log(running: Running) -> None:
+    platform = running.platform
+    platform.options = dataclasses.replace(platform.options, python="false")
+    with pytest.raises(ServiceFailedError, match=r"ended with code 1: it said nothing, not even in /.*\.log"):
+        platform.start(lambda _event: None)
 
 
 def test_a_second_up_says_who_is_first(running: Running) -> None:

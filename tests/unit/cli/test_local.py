@@ -1,10 +1,14 @@
 """``up``, ``down``, ``status``, ``demo`` and ``logs``: what is refused before anything is started or made."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from remotegpu.agent import settings
 from remotegpu.cli.client.logs import TASK_ID
+from remotegpu.cli.local import MAX_SIMULATED_GPUS
 from remotegpu.cli.main import run
 from remotegpu.local.plan import SERVICES, STEPS, SUPERVISOR
 
@@ -73,3 +77,36 @@ def test_the_help_names_the_services_and_none_looks_like_a_task(capsys: pytest.C
     assert run(["logs", "--help"]) == 0
     assert ", ".join(SERVICES) in " ".join(capsys.readouterr().out.split())
     assert not [name for name in (*SERVICES, *STEPS, SUPERVISOR) if TASK_ID.fullmatch(name)]
+
+
+OUT_OF_RANGE = (
+    (["up", "--simulate-gpus", "-3"], "--simulate-gpus"),
+    (["up", "--simulate-gpus=65"], "--simulate-gpus"),
+    (["up", "--detach", "--simulate-gpus=65"], "--simulate-gpus"),
+    (["up", "--port", "0"], "--port"),
+    (["up", "--port", "65536"], "--port"),
+    (["demo", "--port", "0"], "--port"),
+    (["demo", "--port", "99999"], "--port"),
+)
+
+
+@pytest.mark.parametrize(("command", "option"), OUT_OF_RANGE, ids=[" ".join(c) for c, _ in OUT_OF_RANGE])
+def test_an_option_out_of_range_is_wrong_usage_and_makes_nothing(
+    command: list[str], option: str, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "remotegpu.cli.main", *command, "--data-dir", str(tmp_path / "data")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == 2
+    assert option in done.stderr
+    assert "Must be" in done.stderr
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_up_allows_as_many_simulated_gpus_as_the_agent() -> None:
+    assert MAX_SIMULATED_GPUS == settings.MAX_SIMULATED_GPUS

@@ -14,6 +14,7 @@ from remotegpu.local.events import Event
 from remotegpu.local.platform import Platform
 
 SIMULATED_GPUS = 2
+PORT_ADVICE = "remotegpu demo --port {port}, or make demo PORT={port}"
 
 
 class Show:
@@ -22,7 +23,7 @@ class Show:
     def __init__(self, data_dir: Path | None, port: int) -> None:
         self.report = Report()
         self._simulated = 0 if has_real_gpus() else SIMULATED_GPUS
-        self._platform = Platform(data_dir, port=port, simulate_gpus=self._simulated)
+        self._platform = Platform(data_dir, port=port, simulate_gpus=self._simulated, port_advice=PORT_ADVICE)
         self._started = False
         self._began = time.monotonic()
 
