@@ -74,7 +74,7 @@ async def run(running: Site, seconds: float, *, with_rivals: bool) -> None:
         machines=MACHINES,
         query=QUERY,
         remotegpu={"per_s": per_second, **percentiles(mine)},
-        asked_for_the_first_time=percentiles(unknown),
+        asked_for_the_first_time={"per_s": round(len(unknown) / sum(unknown)), **percentiles(unknown)},
         rivals_with_empty_lists=others,
         ratio=ratios,
         met=max(percentiles(mine)["p99_ms"], percentiles(unknown)["p99_ms"]) <= 30

@@ -16,7 +16,7 @@ from remotegpu.server.core.problems import Problem
 from remotegpu.server.core.services import Services
 from remotegpu.server.domains.audit import service as audit
 
-RECORDED = {401, 403, 404, 409, 429}
+RECORDED = {401, 403, 404, 409, 426, 429}
 ANONYMOUS_PER_MINUTE = 20
 """Refusals of unknown callers recorded per address and minute: a scanner must not fill the audit table."""
 ALWAYS_RECORDED = {"invalid_credentials"}

@@ -61,6 +61,21 @@ async def test_a_look_up_that_began_before_a_change_answers_only_who_asked_then(
     assert await recent.get("a", quick) == "new"
 
 
+async def test_who_asks_meanwhile_waits_for_the_same_look_up() -> None:
+    source, gate = Source(), asyncio.Event()
+    recent: Recent[str, int] = Recent(60.0, 10, Clock())
+
+    async def slow() -> int:
+        await gate.wait()
+        return await source()
+
+    asking = [asyncio.create_task(recent.get("a", slow)) for _ in range(5)]
+    await asyncio.sleep(0)
+    asking[0].cancel()
+    gate.set()
+    assert await asyncio.gather(*asking[1:]) == [1, 1, 1, 1], "who gives up takes nothing from the others"
+
+
 async def test_a_failure_is_not_remembered() -> None:
     recent: Recent[str, int] = Recent(60.0, 10, Clock())
 

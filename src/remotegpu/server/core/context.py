@@ -16,7 +16,10 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """The signed-in person. ``customer_id`` is None for admins only. ``via``: ``session`` or ``token``."""
+    """The signed-in person. ``customer_id`` is None for admins only. ``via``: ``session``, ``token`` or ``ticket``.
+
+    ``credential``: which one, as :mod:`remotegpu.server.domains.auth.credentials` names it.
+    """
 
     user_id: uuid.UUID
     email: str
@@ -25,6 +28,7 @@ class Caller:
     customer_id: uuid.UUID | None
     must_change_password: bool = False
     via: str = "session"
+    credential: str = ""
 
     @property
     def is_admin(self) -> bool:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, ClassVar
 
+import structlog
 from sqlalchemy import BigInteger, DateTime, MetaData, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import URL
@@ -24,6 +25,8 @@ TCP_TIMEOUT_MS = 15_000
 """How long sent data may stay unacknowledged: a database behind a dead link must not hold requests for minutes."""
 
 _AFTER_COMMIT = "remotegpu_after_commit"
+
+log = structlog.get_logger()
 
 Sessions = async_sessionmaker[AsyncSession]
 Action = Callable[[], Awaitable[None] | None]
@@ -101,6 +104,14 @@ async def transaction(sessions: Sessions) -> AsyncGenerator[AsyncSession]:
         await session.commit()
         actions: list[Action] = session.info.pop(_AFTER_COMMIT, [])
     for action in actions:
+        await _run(action)
+
+
+async def _run(action: Action) -> None:
+    """What is committed stays so: an action that fails is logged, and keeps neither the others nor the answer back."""
+    try:
         pending = action()
         if pending is not None:
             await pending
+    except Exception as error:
+        log.exception("an action after a commit failed", error=str(error))

@@ -10,7 +10,10 @@ from remotegpu.server.core.database import Base
 
 
 class AccessSession(Base):
-    """``instance``: the server process that holds the connection. ``ending``: it was told to close it, and why."""
+    """``instance``: the server process that holds the connection. ``ending``: it was told to close it, and why.
+
+    ``credential``: with what it was opened, as ``auth.credentials`` names it.
+    """
 
     __tablename__ = "access_sessions"
     __table_args__ = (
@@ -29,6 +32,7 @@ class AccessSession(Base):
     allocation_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("allocations.id"))
     customer_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("customers.id"))
     user_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id"), index=True)
+    credential: Mapped[str] = mapped_column(server_default="")
     instance: Mapped[str]
     remote_address: Mapped[str]
     ending: Mapped[str] = mapped_column(default="")

@@ -69,7 +69,7 @@ async def create_ticket(
     """A one-use ticket for this machine's terminal."""
     await leases.usable(tx, caller, machine_id)
     path = f"/api/v1/machines/{machine_id}/terminal"
-    return Ticket(ticket=await tickets.issue(services.redis, caller.user_id, path))
+    return Ticket(ticket=await tickets.issue(services.redis, caller, path))
 
 
 @websocket("/machines/{machine_id:uuid}/ssh", guards=[ANYONE])

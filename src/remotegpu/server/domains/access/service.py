@@ -3,13 +3,14 @@
 import uuid
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import and_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.kit.clock import utc_now
 from remotegpu.server.core.context import Caller
 from remotegpu.server.core.errors import ConflictError
 from remotegpu.server.core.hub import announce
+from remotegpu.server.core.signals import Ended
 from remotegpu.server.domains.access import repository
 from remotegpu.server.domains.access.models import AccessSession
 from remotegpu.server.domains.access.schemas import SessionView
@@ -67,6 +68,7 @@ async def open_session(
         allocation_id=allocation.id,
         customer_id=allocation.customer_id,
         user_id=caller.user_id,
+        credential=caller.credential,
         instance=instance,
         remote_address=address,
         started_at=utc_now(),
@@ -125,6 +127,13 @@ async def end_sessions_of(tx: AsyncSession, allocation: Allocation, reason: str)
 async def end_sessions_of_user(tx: AsyncSession, user_id: uuid.UUID, reason: str) -> None:
     """A person was switched off: every open session of theirs is told to close."""
     await _end(tx, AccessSession.user_id == user_id, reason)
+
+
+async def end_sessions_of_credentials(tx: AsyncSession, ended: Ended) -> None:
+    """What somebody was let in with is gone: every open session that was opened with it is told to close."""
+    opened_with_it = AccessSession.credential.startswith(ended.prefix, autoescape=True)
+    whose = true() if ended.user_id is None else AccessSession.user_id == ended.user_id
+    await _end(tx, and_(whose, opened_with_it), ended.reason)
 
 
 async def end_sessions_without_right(tx: AsyncSession, customer_id: uuid.UUID) -> None:

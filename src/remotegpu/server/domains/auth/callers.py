@@ -3,19 +3,24 @@
 import contextlib
 from collections.abc import Generator
 
+import structlog
+from redis.exceptions import RedisError
+
 from remotegpu.kit.clock import utc_now
 from remotegpu.kit.ids import secret_hash
 from remotegpu.server.core.context import Caller
 from remotegpu.server.core.database import transaction
-from remotegpu.server.core.errors import NotAuthenticatedError
+from remotegpu.server.core.errors import NotAuthenticatedError, RemoteGPUError
 from remotegpu.server.core.recent import Recent
 from remotegpu.server.core.services import Services
-from remotegpu.server.domains.auth import refresh, service, tickets
+from remotegpu.server.domains.auth import credentials, refresh, service, tickets
 
 REMEMBER_SECONDS = 1.0
 REMEMBER_MOST = 10_000
 CHANGES = ("people", "customers")
 """Hub topics after which somebody may not be let in any more: a sign-out, a new password, a suspended company."""
+
+log = structlog.get_logger()
 
 
 class Callers:
@@ -34,10 +39,12 @@ class Callers:
 
     async def of_ticket(self, ticket: str, path: str) -> Caller:
         """The person behind a one-use WebSocket ticket."""
-        user_id = await tickets.redeem(self._services.redis, ticket, path)
+        grant = await tickets.redeem(self._services.redis, ticket, path)
         async with self._services.sessions() as tx:
-            user, _ = await service.user_of_session(tx, user_id)
-            return service.as_caller(user, "ticket")
+            user, _ = await service.user_of_session(tx, grant.user_id)
+            if not await credentials.is_valid(self._services, tx, grant.credential):
+                raise NotAuthenticatedError("the session has ended; sign in again", code="session_ended")
+            return service.as_caller(user, "ticket", grant.credential)
 
     @contextlib.contextmanager
     def listening(self) -> Generator[None]:
@@ -51,11 +58,31 @@ class Callers:
         """Who it is, and until when (epoch seconds) the token says so."""
         if token.startswith(service.TOKEN_PREFIX):
             async with transaction(self._services.sessions) as tx:
-                user, expires_at = await service.user_of_token(tx, token)
-                return service.as_caller(user, "token"), expires_at.timestamp()
+                user, row = await service.user_of_token(tx, token)
+                caller = service.as_caller(user, "token", credentials.of_token(row.id))
+                return caller, row.expires_at.timestamp()
         verified = self._services.tokens.verify(token)
         if not await refresh.is_alive(self._services.redis, verified.family):
             raise NotAuthenticatedError("the session has ended; sign in again", code="session_ended")
         async with self._services.sessions() as tx:
             user, _ = await service.user_of_session(tx, verified.user_id)
-            return service.as_caller(user, "session"), verified.ends_at
+            caller = service.as_caller(user, "session", credentials.of_session(verified.family))
+            return caller, verified.ends_at
+
+
+async def is_let_in(services: Services, caller: Caller) -> bool:
+    """Whether somebody who was let in earlier still would be.
+
+    A cache that is away ends nothing: without it nobody can sign out either, and it is asked again soon.
+    """
+    async with services.sessions() as tx:
+        try:
+            user, _ = await service.user_of_session(tx, caller.user_id)
+            return not user.must_change_password and await credentials.is_valid(
+                services, tx, caller.credential
+            )
+        except RemoteGPUError:
+            return False
+        except RedisError as error:
+            log.warning("cannot see whether a session goes on", error=str(error))
+            return True

@@ -12,13 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from remotegpu.kit.clock import utc_now
 from remotegpu.server.core import context
 from remotegpu.server.core.context import Caller
+from remotegpu.server.core.database import transaction
 from remotegpu.server.core.errors import ForbiddenError, NotAuthenticatedError, RemoteGPUError
 from remotegpu.server.core.guards import ANYONE, ANYONE_EVEN_WITH_OLD_PASSWORD, PUBLIC
 from remotegpu.server.core.hub import announce
 from remotegpu.server.core.paging import Page
 from remotegpu.server.core.services import Services
+from remotegpu.server.core.signals import Ended, credentials_ended
 from remotegpu.server.domains.audit import service as audit
-from remotegpu.server.domains.auth import lockout, refresh, repository, service, ssh_keys
+from remotegpu.server.domains.auth import credentials, lockout, refresh, repository, service, ssh_keys
 from remotegpu.server.domains.auth.models import AccessToken, SshKey, User
 from remotegpu.server.domains.auth.schemas import (
     Login,
@@ -77,12 +79,21 @@ async def refresh_session(
     token, lifetime = _refresh_token(request, data), services.settings.refresh_token_seconds
     try:
         session = await refresh.rotate(services.redis, token, lifetime)
-    except NotAuthenticatedError:  # a token used twice has ended its session
-        services.hub.publish("people", "")
+    except NotAuthenticatedError as error:
+        if error.code == "refresh_reused":
+            await _session_was_stolen(services, token)
         raise
     user, customer_name = await service.user_of_session(tx, session.user_id)
     context.current().caller = service.as_caller(user, "session")
     return _signed_in(services, user, customer_name, session, delivery)
+
+
+async def _session_was_stolen(services: Services, token: str) -> None:
+    """Two parties held the token: close what either has open. In a transaction of its own, since ours is undone."""
+    family = token.partition(".")[0]
+    async with transaction(services.sessions) as tx:
+        await credentials_ended.send(tx, Ended(None, credentials.of_session(family), "the session was ended"))
+        announce(tx, "people", "")
 
 
 @post("/auth/logout", guards=[PUBLIC], status_code=204)
@@ -91,11 +102,14 @@ async def logout(
 ) -> Response[None]:
     """End this session: its refresh and access tokens stop working at once. Ending it twice is no error."""
     token = (data.refresh_token if data else None) or request.cookies.get(COOKIE)
-    user_id = await refresh.end(services.redis, token.partition(".")[0]) if token else None
+    family = token.partition(".")[0] if token else ""
+    user_id = await refresh.end(services.redis, family) if family else None
     found = await repository.find_user(tx, user_id) if user_id else None
     if found is not None:
         context.current().caller = service.as_caller(found[0], "session")
         audit.record(tx, "auth.logout", "user", found[0].id)
+        ended = Ended(found[0].id, credentials.of_session(family), "you signed out")
+        await credentials_ended.send(tx, ended)
         announce(tx, "people", found[0].id)
     return Response(None, status_code=204, cookies=[_cookie(services, "", 0)])
 
@@ -116,6 +130,7 @@ async def change_password(
         # Not 401: the caller is signed in, and clients answer 401 by renewing their token and sending again.
         raise ForbiddenError("the current password is wrong", code="invalid_credentials") from error
     await refresh.end_all(services.redis, user.id)
+    await credentials_ended.send(tx, Ended(user.id, credentials.SESSION, "the password was changed"))
     announce(tx, "people", user.id)
     session = await refresh.start(services.redis, user.id, services.settings.refresh_token_seconds)
     return _signed_in(services, user, customer_name, session, delivery)

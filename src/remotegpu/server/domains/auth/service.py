@@ -1,7 +1,7 @@
 """Signing in and out, passwords, personal access tokens, SSH keys."""
 
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import anyio.to_thread
 import msgspec
@@ -12,7 +12,6 @@ from remotegpu.kit import explain
 from remotegpu.kit.clock import utc_now
 from remotegpu.kit.ids import new_secret, secret_hash, uuid7
 from remotegpu.server.core.context import Caller, Role
-from remotegpu.server.core.database import Sessions
 from remotegpu.server.core.errors import (
     ConflictError,
     FieldProblem,
@@ -20,11 +19,11 @@ from remotegpu.server.core.errors import (
     InvalidError,
     NotAuthenticatedError,
     NotFoundError,
-    RemoteGPUError,
 )
 from remotegpu.server.core.hub import announce
+from remotegpu.server.core.signals import Ended, credentials_ended
 from remotegpu.server.domains.audit import service as audit
-from remotegpu.server.domains.auth import passwords, repository
+from remotegpu.server.domains.auth import credentials, passwords, repository
 from remotegpu.server.domains.auth.models import AccessToken, User
 from remotegpu.server.domains.auth.schemas import Email, TokenCreate, UserView
 
@@ -47,7 +46,7 @@ def view(user: User, customer_name: str | None) -> UserView:
     )
 
 
-def as_caller(user: User, via: str) -> Caller:
+def as_caller(user: User, via: str, credential: str = "") -> Caller:
     return Caller(
         user_id=user.id,
         email=user.email,
@@ -56,6 +55,7 @@ def as_caller(user: User, via: str) -> Caller:
         customer_id=user.customer_id,
         must_change_password=user.must_change_password,
         via=via,
+        credential=credential,
     )
 
 
@@ -91,18 +91,8 @@ async def user_of_session(tx: AsyncSession, user_id: uuid.UUID) -> tuple[User, s
     return user, customer_name
 
 
-async def is_usable(sessions: Sessions, user_id: uuid.UUID) -> bool:
-    """Whether somebody who was let in earlier would still be: for connections that stay open."""
-    async with sessions() as tx:
-        try:
-            await user_of_session(tx, user_id)
-        except RemoteGPUError:
-            return False
-    return True
-
-
-async def user_of_token(tx: AsyncSession, token: str) -> tuple[User, datetime]:
-    """The user behind a personal access token, and when that ends; notes its use once a minute."""
+async def user_of_token(tx: AsyncSession, token: str) -> tuple[User, AccessToken]:
+    """The user behind a personal access token, and the token; notes its use once a minute."""
     found = await repository.find_by_token(tx, secret_hash(token))
     now = utc_now()
     if found is None or found[1].expires_at <= now:
@@ -113,7 +103,7 @@ async def user_of_token(tx: AsyncSession, token: str) -> tuple[User, datetime]:
     check_usable(user, customer_status)
     if row.last_used_at is None or now - row.last_used_at > LAST_USED_EVERY:
         row.last_used_at = now
-    return user, row.expires_at
+    return user, row
 
 
 async def create_user(
@@ -206,6 +196,7 @@ async def reset_password(tx: AsyncSession, user: User) -> str:
     user.password_hash = await anyio.to_thread.run_sync(passwords.hash_password, password)
     user.must_change_password = True
     audit.record(tx, "user.password_reset", "user", user.id, customer_id=user.customer_id)
+    await credentials_ended.send(tx, Ended(user.id, "", "the password was reset"))
     return password
 
 
@@ -248,6 +239,8 @@ async def delete_token(tx: AsyncSession, caller: Caller, token_id: uuid.UUID) ->
     if row is None:
         raise NotFoundError(f"you have no token {token_id}")
     await tx.delete(row)
+    ended = Ended(caller.user_id, credentials.of_token(token_id), "the access token was revoked")
+    await credentials_ended.send(tx, ended)
     announce(tx, "people", caller.user_id)
     audit.record(tx, "token.delete", "token", token_id, detail={"name": row.name})
 

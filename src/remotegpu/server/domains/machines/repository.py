@@ -73,6 +73,14 @@ async def find(tx: AsyncSession, caller: Caller | None, machine_id: uuid.UUID) -
     return row
 
 
+async def holder_of(tx: AsyncSession, machine_id: uuid.UUID) -> uuid.UUID | None:
+    """The customer who holds a machine now."""
+    query = select(allocations.c.customer_id).where(
+        allocations.c.machine_id == machine_id, allocations.c.state.in_(USABLE_STATES)
+    )
+    return await tx.scalar(query)
+
+
 async def lock(tx: AsyncSession, machine_id: uuid.UUID) -> Machine:
     """The machine, its row locked to the end of the transaction: taken first by whoever changes what it should be."""
     row = await tx.get(Machine, machine_id, with_for_update=True, populate_existing=True)

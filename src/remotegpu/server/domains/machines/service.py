@@ -103,6 +103,9 @@ async def take_inventory(tx: AsyncSession, machine_id: uuid.UUID, inventory: Inv
     """Store what an agent reports of its machine. The first report brings the machine online."""
     machine = await repository.lock(tx, machine_id)
     apply_inventory(machine, inventory, digest)
+    await tx.flush()
+    holder = await repository.holder_of(tx, machine_id)
+    announce(tx, "machines", machine_id, [str(holder)] if holder else None)
     if machine.state == "enrolling":
         set_state(tx, machine, "online", "the first report has arrived")
         if machine.maintenance:

@@ -12,7 +12,7 @@ from remotegpu.server.core.context import Caller
 from remotegpu.server.core.guards import ANYONE
 from remotegpu.server.core.hub import Message
 from remotegpu.server.core.services import Services
-from remotegpu.server.domains.auth import service as auth
+from remotegpu.server.domains.auth import callers
 from remotegpu.server.domains.monitoring import service
 from remotegpu.server.domains.monitoring.schemas import Change, Overview
 
@@ -42,7 +42,7 @@ async def _changes(services: Services, caller: Caller) -> AsyncIterator[ServerSe
             try:
                 message = await asyncio.wait_for(messages.get(), KEEP_ALIVE_SECONDS)
             except TimeoutError:
-                if not await auth.is_usable(services.sessions, caller.user_id):
+                if not await callers.is_let_in(services, caller):
                     return
                 yield ServerSentEventMessage(comment="still here", data=None)
                 continue
@@ -54,10 +54,11 @@ async def _changes(services: Services, caller: Caller) -> AsyncIterator[ServerSe
 
 
 async def _may_go_on(services: Services, caller: Caller, message: Message) -> bool:
-    """Looks again whether the caller is still let in, when something about their company changed."""
-    if message.topic != "customers" or message.key != str(caller.customer_id):
+    """Looks again whether the caller is still let in, when something about them or their company changed."""
+    concerned = {"customers": {str(caller.customer_id)}, "people": {str(caller.user_id), ""}}
+    if message.key not in concerned.get(message.topic, ()):
         return True
-    return await auth.is_usable(services.sessions, caller.user_id)
+    return await callers.is_let_in(services, caller)
 
 
 def is_visible(message: Message, caller: Caller) -> bool:

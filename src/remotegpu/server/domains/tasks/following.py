@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.server.core.context import Caller
 from remotegpu.server.core.services import Services
-from remotegpu.server.domains.auth import service as auth
+from remotegpu.server.domains.auth import callers
 from remotegpu.server.domains.tasks import logs, repository
 from remotegpu.server.domains.tasks.models import Attempt, Task
 
@@ -70,14 +70,17 @@ async def events(
 async def while_let_in(
     services: Services, caller: Caller, messages: AsyncGenerator[ServerSentEventMessage]
 ) -> AsyncIterator[ServerSentEventMessage]:
-    """``messages`` until the caller may no longer see them: their account or company was switched off meanwhile."""
+    """``messages`` until the caller may no longer see them: they signed out, or were switched off, meanwhile."""
     changed = asyncio.Event()
-    with services.hub.listening("customers", str(caller.customer_id), lambda _message: changed.set()):
+    with (
+        services.hub.listening("customers", str(caller.customer_id), lambda _message: changed.set()),
+        services.hub.listening("people", None, lambda _message: changed.set()),
+    ):
         async with contextlib.aclosing(messages):
             async for message in messages:
                 if changed.is_set():
                     changed.clear()
-                    if not await auth.is_usable(services.sessions, caller.user_id):
+                    if not await callers.is_let_in(services, caller):
                         return
                 yield message
 
