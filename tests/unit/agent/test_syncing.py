@@ -1,6 +1,7 @@
 """The conversation with the server, in particular what happens when answers overlap or fail."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -15,6 +16,9 @@ from remotegpu.protocol.attempts import AttemptReport
 from remotegpu.protocol.sync import AccountReport, DesiredState, SyncRequest, SyncResponse
 
 Answer = Callable[[SyncRequest], SyncResponse]
+
+LONG_S = 30.0
+"""In place of the moment in which the next poll waits for news: a test that waits it out fails."""
 
 
 class ScriptedServer:
@@ -191,3 +195,59 @@ async def test_inventory_is_sent_until_the_server_has_it_and_again_when_it_asks(
         request.inventory for request in server.requests if not request.wait
     )
     assert {request.inventory_hash for request in polls} == {measurements.inventory_hash}
+
+
+async def test_news_right_after_a_new_goal_goes_out_with_the_next_poll_at_once(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(syncing, "FIRST_RESULTS_S", LONG_S)
+    server, host, conversation = parts
+    server.answers = [SyncResponse(desired=DesiredState(revision=4))]
+    conversation.begin()  # type: ignore[attr-defined]
+    await _until(lambda: host.applied == [4])
+    await asyncio.sleep(0.05)
+    assert len(server.requests) == 1, "the next poll waits for what comes of the new goal"
+    conversation.tell()
+    await _until(lambda: len(server.requests) == 2)
+    await asyncio.sleep(0.05)
+    assert [request.wait for request in server.requests] == [True, True], "one call for both"
+    assert server.requests[1].attempts[0].attempt_id == "a1"
+
+
+async def test_news_after_that_moment_goes_out_by_its_own_call(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(syncing, "FIRST_RESULTS_S", 0.01)
+    server, _, conversation = parts
+    server.answers = [SyncResponse(desired=DesiredState(revision=4))]
+    conversation.begin()  # type: ignore[attr-defined]
+    await _until(lambda: len(server.requests) == 2)
+    conversation.tell()
+    await _until(lambda: len(server.requests) == 3)
+    assert [request.wait for request in server.requests] == [True, True, False]
+
+
+async def test_without_news_the_next_poll_goes_out_after_that_moment(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = 0.3
+    monkeypatch.setattr(syncing, "FIRST_RESULTS_S", moment)
+    server, host, conversation = parts
+    server.answers = [SyncResponse(desired=DesiredState(revision=4))]
+    conversation.begin()  # type: ignore[attr-defined]
+    await _until(lambda: host.applied == [4])
+    applied = time.monotonic()
+    await _until(lambda: len(server.requests) == 2)
+    assert moment - 0.05 < time.monotonic() - applied < moment + 2
+    assert server.requests[1].wait
+
+
+async def test_answer_without_a_new_goal_is_followed_by_the_next_poll_at_once(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(syncing, "FIRST_RESULTS_S", LONG_S)
+    monkeypatch.setattr(syncing, "EARLY_ANSWER_S", 0.0)
+    server, _, conversation = parts
+    server.answers = [SyncResponse() for _ in range(3)]
+    conversation.begin()  # type: ignore[attr-defined]
+    await _until(lambda: len(server.requests) == 4)
