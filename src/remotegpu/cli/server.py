@@ -3,12 +3,16 @@
 import asyncio
 import json
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from remotegpu.kit.environment import SettingsError
+
+if TYPE_CHECKING:
+    from remotegpu.server.settings import Settings
 
 app = App(name="server", help="Server, worker, migrations, first administrator.")
 
@@ -90,6 +94,59 @@ def bootstrap_admin(
         print(json.dumps({"email": email} | secret))  # noqa: T201 - a command's own output
     else:
         print(f"Administrator {email}\nFirst password {shown} (must be changed at the first sign-in)")  # noqa: T201 - same
+    return 0
+
+
+@app.command
+def add_admin(*, email: str, json_output: Annotated[bool, Parameter(name="--json")] = False) -> int:
+    """Create one more administrator and print the random first password, once.
+
+    Parameters
+    ----------
+    email
+        Address to sign in with.
+    json_output
+        Print JSON.
+    """
+    from remotegpu.server import administration
+
+    return _with_first_password(email, administration.add_admin, json_output=json_output)
+
+
+@app.command
+def reset_password(*, email: str, json_output: Annotated[bool, Parameter(name="--json")] = False) -> int:
+    """Give an account a new first password and print it, once. Ends its sessions; for an administrator who lost theirs.
+
+    Parameters
+    ----------
+    email
+        The account's address.
+    json_output
+        Print JSON.
+    """
+    from remotegpu.server import administration
+
+    return _with_first_password(email, administration.reset_password, json_output=json_output)
+
+
+def _with_first_password(
+    email: str, make: "Callable[[Settings, str], Coroutine[None, None, str]]", *, json_output: bool
+) -> int:
+    from remotegpu.server import settings
+    from remotegpu.server.core.errors import ConflictError, RemoteGPUError
+
+    try:
+        password = asyncio.run(make(settings.load(), email))
+    except SettingsError as error:
+        return _complain(str(error))
+    except ConflictError as error:
+        return _complain(error.detail, CONFLICT)
+    except RemoteGPUError as error:
+        return _complain(error.detail, FAILED)
+    if json_output:
+        print(json.dumps({"email": email, "password": password}))  # noqa: T201 - a command's own output
+    else:
+        print(f"{email}\nFirst password {password} (must be changed at the first sign-in)")  # noqa: T201 - same
     return 0
 
 

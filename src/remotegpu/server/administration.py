@@ -9,11 +9,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from remotegpu.server.app import create_app
 from remotegpu.server.core import problems
 from remotegpu.server.core.database import transaction
+from remotegpu.server.core.errors import NotFoundError
+from remotegpu.server.core.hub import announce
 from remotegpu.server.core.openapi_document import document
 from remotegpu.server.core.services import Services, open_services
 from remotegpu.server.domains.audit import service as audit
+from remotegpu.server.domains.auth import refresh, repository
 from remotegpu.server.domains.auth import service as auth
 from remotegpu.server.settings import Settings, load
+from remotegpu.server.signals import connect_signals
 
 _PLACEHOLDERS = {
     "DB_HOST": "unused",
@@ -45,6 +49,27 @@ async def bootstrap_admin(settings: Settings, email: str, first_password: str | 
     """Create the first admin. Returns the password, random unless given. Raises ConflictError when there is one."""
     async with opened(settings) as services, transaction(services.sessions) as tx:
         return await auth.bootstrap_admin(tx, email, first_password)
+
+
+async def add_admin(settings: Settings, email: str) -> str:
+    """Create one more admin. Returns the random first password; raises ConflictError when the address is taken."""
+    async with opened(settings) as services, transaction(services.sessions) as tx:
+        return await auth.add_admin(tx, email)
+
+
+async def reset_password(settings: Settings, email: str) -> str:
+    """A new first password for any account, whose sessions end. Raises NotFoundError for an unknown address."""
+    connect_signals()
+    async with opened(settings) as services:
+        async with transaction(services.sessions) as tx:
+            found = await repository.find_by_email(tx, email)
+            if found is None:
+                raise NotFoundError(f"there is no account {email}")
+            user = found[0]
+            password = await auth.reset_password(tx, user)
+            announce(tx, "people", user.id)
+        await refresh.end_all(services.redis, user.id)
+        return password
 
 
 async def verify_audit(settings: Settings) -> audit.ChainReport:

@@ -1,5 +1,6 @@
 """What an operator does on the command line: the first admin, settings from files, all that is wrong at once."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 from remotegpu.server import administration, settings
 from remotegpu.server.core.errors import InvalidError
+from server_client import Client, ServerProcess, new_password
 
 SECRETS = ("DB_PASSWORD", "REDIS_PASSWORD", "S3_ACCESS_KEY", "S3_SECRET_KEY", "JWT_SECRET", "SSH_CA_KEY")
 
@@ -66,6 +68,32 @@ def test_the_first_password_can_be_chosen_and_is_not_printed_then(
         assert said in done.stderr
         assert "Granite" not in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
+
+
+async def test_administrators_are_added_and_lost_passwords_replaced(
+    server: ServerProcess, admin: Client, anonymous: Client
+) -> None:
+    env = dict(server.env)
+    added = remotegpu("add-admin", "--email", "second@example.com", "--json", env=env)
+    assert added.returncode == 0, added.stderr
+    first = json.loads(added.stdout)["password"]
+    second = await anonymous.sign_in("second@example.com", first)
+    await second.change_password(new_password())
+    assert (await second.get("/customers"))["total"] >= 0
+    assert remotegpu("add-admin", "--email", "second@example.com", env=env).returncode == 3
+    assert remotegpu("add-admin", "--email", "nonsense", env=env).returncode == 4
+    unknown = remotegpu("reset-password", "--email", "nobody@example.com", env=env)
+    assert (unknown.returncode, unknown.stderr.strip()) == (4, "there is no account nobody@example.com")
+    done = remotegpu("reset-password", "--email", "second@example.com", "--json", env=env)
+    assert done.returncode == 0, done.stderr
+    await asyncio.sleep(1.1)  # another process: how long a server may remember who somebody was
+    assert (await second.call("GET", "/auth/me")).code == "session_ended"
+    again = await Client(anonymous.http, server.url).sign_in(
+        "second@example.com", json.loads(done.stdout)["password"]
+    )
+    assert again.user["must_change_password"]
+    trail = await admin.get("/audit?page_size=50")
+    assert {"user.create", "user.password_reset"} <= {entry["action"] for entry in trail["items"]}
 
 
 @pytest.mark.parametrize("command", ["run", "worker"])

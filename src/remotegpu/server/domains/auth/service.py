@@ -150,16 +150,12 @@ async def bootstrap_admin(tx: AsyncSession, email: str, first_password: str | No
     """The first admin's password, random unless given. Raises :class:`ConflictError` when an admin exists."""
     if first_password is not None:
         passwords.check_strength(first_password, known=[email])
-    try:
-        msgspec.convert(email, type=Email)
-    except msgspec.ValidationError as error:
-        raise InvalidError(
-            f"{explain.shown(email)!r} cannot be used: expected {explain.expected_by(Email)}"
-        ) from error
+    _check_address(email)
     await tx.execute(select(func.pg_advisory_xact_lock(0x52475041)))
     if await tx.scalar(select(User.id).where(User.role == Role.ADMIN.value).limit(1)):
         raise ConflictError(
-            "an admin exists already; sign in, or let that admin reset the password", code="admin_exists"
+            "an admin exists already; sign in, or see remotegpu server reset-password --help",
+            code="admin_exists",
         )
     _, password = await create_user(
         tx,
@@ -168,6 +164,24 @@ async def bootstrap_admin(tx: AsyncSession, email: str, first_password: str | No
         role=Role.ADMIN,
         customer_id=None,
         first_password=first_password,
+    )
+    return password
+
+
+def _check_address(email: str) -> None:
+    try:
+        msgspec.convert(email, type=Email)
+    except msgspec.ValidationError as error:
+        raise InvalidError(
+            f"{explain.shown(email)!r} cannot be used: expected {explain.expected_by(Email)}"
+        ) from error
+
+
+async def add_admin(tx: AsyncSession, email: str) -> str:
+    """One more admin's random first password. Raises :class:`ConflictError` when the address has an account."""
+    _check_address(email)
+    _, password = await create_user(
+        tx, email=email, display_name="Administrator", role=Role.ADMIN, customer_id=None
     )
     return password
 
