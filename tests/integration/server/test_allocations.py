@@ -63,6 +63,19 @@ async def test_of_admins_who_lease_a_machine_at_once_exactly_one_wins(world: Wor
         assert rows == [("active",)]
 
 
+async def test_lease_that_is_asked_for_five_times_at_once_with_one_key_is_one(world: World) -> None:
+    host = await world.machine()
+    key = {"Idempotency-Key": secrets.token_hex(8)}
+    body = {"machine_id": host.machine_id, "customer_id": world.customer["id"], "ends_at": in_days(3)}
+    answers = await asyncio.gather(
+        *(world.admin.call("POST", "/allocations", body, headers=key) for _ in range(5))
+    )
+    assert {answer.status for answer in answers} == {201}
+    assert [answer.json for answer in answers] == [answers[0].json] * len(answers)
+    rows = world.sql("SELECT id::text, state FROM allocations WHERE machine_id = %s", host.machine_id)
+    assert rows == [(answers[0].json["id"], "active")]
+
+
 @pytest.mark.parametrize(
     ("starts_at", "ends_at", "fields"),
     [
