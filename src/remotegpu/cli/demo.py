@@ -20,7 +20,7 @@ def demo(
     once: Annotated[bool, Parameter(negative=())] = False,
     json: Path | None = None,
     data_dir: Path | None = None,
-    port: Port = 8080,
+    port: Port = None,
 ) -> int:
     """Start the platform on this computer and do its main job once: lease a GPU machine, use it, end the lease.
 

@@ -20,21 +20,26 @@ if TYPE_CHECKING:
     from remotegpu.local.errors import LocalError
     from remotegpu.local.events import Event
     from remotegpu.local.platform import Platform
+    from remotegpu.local.running import Asked
     from remotegpu.local.view import ServiceView, StatusView
 
 DataDir = Annotated[
     Path | None, Parameter(help="Where everything is kept (default: the user's data directory).")
 ]
 Port = Annotated[
-    int, Parameter(help="The console's port on 127.0.0.1.", validator=validators.Number(gte=1, lte=65_535))
+    int | None,
+    Parameter(
+        help="The console's port on 127.0.0.1 (default: 8080).",
+        validator=validators.Number(gte=1, lte=65_535),
+    ),
 ]
 MAX_SIMULATED_GPUS = 64
 """The agent's own limit, which it would only tell once everything else runs."""
 
 SimulateGpus = Annotated[
-    int,
+    int | None,
     Parameter(
-        help="Show this many simulated GPUs on this machine.",
+        help="Show this many simulated GPUs on this machine (default: none).",
         validator=validators.Number(gte=0, lte=MAX_SIMULATED_GPUS),
     ),
 ]
@@ -44,10 +49,12 @@ Json = Annotated[bool, Parameter(negative=(), help="Print one JSON document inst
 def up(
     *,
     data_dir: DataDir = None,
-    port: Port = 8080,
+    port: Port = None,
     detach: Annotated[bool, Parameter(negative=(), help="Go on in the background.")] = False,
-    simulate_gpus: SimulateGpus = 0,
-    agent: Annotated[bool, Parameter(negative="--no-agent", help="Offer this machine itself.")] = True,
+    simulate_gpus: SimulateGpus = None,
+    agent: Annotated[
+        bool | None, Parameter(negative="--no-agent", help="Offer this machine itself (default: yes).")
+    ] = None,
     isolation: Annotated[
         Literal["linux", "directory"] | None,
         Parameter(help="How customers are kept apart here (default: linux as root, else directory)."),
@@ -57,16 +64,36 @@ def up(
     """Start the platform on this computer: PostgreSQL, Valkey, S3, server, worker and agent, all on loopback."""
     from remotegpu.local.errors import LocalError
     from remotegpu.local.platform import Platform
+    from remotegpu.local.running import Asked
 
-    platform = Platform(data_dir, port=port, agent=agent, simulate_gpus=simulate_gpus, isolation=isolation)
+    asked = Asked(port=port, agent=agent, simulate_gpus=simulate_gpus, isolation=isolation)
+    options = asked.options
+    platform = Platform(
+        data_dir,
+        port=options.port,
+        agent=options.agent,
+        simulate_gpus=options.simulate_gpus,
+        isolation=options.isolation,
+    )
     try:
         if detach:
-            platform.start(_print_event)
-            return _print_up(platform, as_json=json)
+            return _start_in_background(platform, asked, as_json=json)
         platform.run(lambda event: _print_foreground(platform, event, as_json=json))
     except LocalError as error:
         return _print_failure(error)
     return 0
+
+
+def _start_in_background(platform: Platform, asked: Asked, *, as_json: bool) -> int:
+    """A platform that runs already is a success, unless it is not the one that was asked for."""
+    from remotegpu.local.running import require_same
+
+    running = platform.running()
+    if running:
+        require_same(asked, running, platform.layout.root)
+        print_note(f"It runs already: pid {running.supervisor.pid}, data in {platform.layout.root}")
+    platform.start(_print_event)
+    return _print_up(platform, as_json=as_json)
 
 
 def _print_event(event: Event) -> None:

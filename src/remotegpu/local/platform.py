@@ -119,9 +119,9 @@ class Platform:
 
         Raises a :class:`~remotegpu.local.errors.LocalError` with the supervisor's own message otherwise.
         """
-        running = self.state()
-        if running and running.is_supervised and running.phase in {"up", "starting"}:
-            return self._await_up(None, running.supervisor.pid, report)
+        running = self.running()
+        if running:
+            return running if running.phase == "up" else self._await_up(None, running.supervisor.pid, report)
         claim(self.layout)  # refuse here and now, where the message is seen at once
         log = self.layout.log("supervisor")
         logs.mark_start(log, "")
@@ -200,6 +200,11 @@ class Platform:
             return state.read(self.layout.state)
         except PermissionError as error:
             raise data_dirs.unreadable(self.layout.root, error) from error
+
+    def running(self) -> PlatformState | None:
+        """The snapshot while a supervisor runs that is up, or on its way there."""
+        found = self.state()
+        return found if found and found.is_supervised and found.phase in {"up", "starting"} else None
 
     def require_state(self) -> PlatformState:
         """The snapshot. Raises :class:`NotRunningError` when there never was one."""

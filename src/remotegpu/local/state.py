@@ -30,7 +30,10 @@ class ServiceState:
 
 @dataclass
 class PlatformState:
-    """``started_seconds``: how long it took until everything was up. ``disk_error``: empty while space is left."""
+    """``started_seconds``: how long it took until everything was up. ``disk_error``: empty while space is left.
+
+    ``isolation``: the agent's; empty in the snapshot of a version that did not write it.
+    """
 
     supervisor: Identity
     version: str
@@ -42,6 +45,7 @@ class PlatformState:
     disk_free_bytes: int = 0
     disk_error: str = ""
     simulated_gpus: int = 0
+    isolation: str = ""
     recovered: list[str] = field(default_factory=list)
     services: list[ServiceState] = field(default_factory=list)
 

@@ -205,6 +205,7 @@ class Supervisor:
             disk_free_bytes=self._disk_free // _DISK_FULL_BYTES * _DISK_FULL_BYTES,
             disk_error=self._disk_error(),
             simulated_gpus=self._site.options.simulate_gpus,
+            isolation=self._site.options.isolation or "linux",  # the agent's own default, as root
             recovered=self._recovered,
             services=[self._service_state(spec) for spec in self._plan],
         )

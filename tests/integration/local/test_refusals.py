@@ -81,6 +81,19 @@ def test_a_second_up_says_who_is_first(running: Running) -> None:
     detached = _cli("up", "--detach", "--data-dir", str(running.directory))
     assert detached.returncode == 0
     assert f"http://127.0.0.1:{running.port}" in detached.stdout
+    expected = f"It runs already: pid {running.process.pid}, data in {running.layout.root}\n"
+    assert detached.stderr == expected, "the first start's steps are not told again"
+
+
+@pytest.mark.parametrize("command", [("up", "--detach"), ("demo", "--once")], ids=" ".join)
+def test_a_second_start_with_other_options_is_a_conflict(running: Running, command: tuple[str, ...]) -> None:
+    running.up()
+    other = str(running.port + 1)
+    done = _cli(*command, "--data-dir", str(running.directory), "--port", other)
+    assert done.returncode == 16
+    assert f"--port: runs with {running.port}, asked for {other}" in done.stderr
+    assert "remotegpu down" in done.stderr
+    assert running.platform.running(), "it goes on"
 
 
 def test_a_half_made_data_directory_is_refused_and_left_as_it_is(running: Running) -> None:

@@ -12,6 +12,7 @@ from remotegpu.local.demo.report import Report, StepFailedError
 from remotegpu.local.errors import LocalError
 from remotegpu.local.events import Event
 from remotegpu.local.platform import Platform
+from remotegpu.local.running import Asked, require_same
 
 SIMULATED_GPUS = 2
 PORT_ADVICE = "remotegpu demo --port {port}, or make demo PORT={port}"
@@ -20,16 +21,24 @@ PORT_ADVICE = "remotegpu demo --port {port}, or make demo PORT={port}"
 class Show:
     """One run of the demo. ``close`` stops the platform only if this run started it."""
 
-    def __init__(self, data_dir: Path | None, port: int) -> None:
+    def __init__(self, data_dir: Path | None, port: int | None) -> None:
         self.report = Report()
         self._simulated = 0 if has_real_gpus() else SIMULATED_GPUS
-        self._platform = Platform(data_dir, port=port, simulate_gpus=self._simulated, port_advice=PORT_ADVICE)
+        self._asked = Asked(port=port)
+        self._platform = Platform(
+            data_dir,
+            port=self._asked.options.port,
+            simulate_gpus=self._simulated,
+            port_advice=PORT_ADVICE,
+        )
         self._started = False
         self._began = time.monotonic()
 
     def check(self) -> None:
-        """Raises :class:`~remotegpu.local.errors.LocalError` for a data directory that cannot be used."""
-        self._platform.state()
+        """Raises :class:`~remotegpu.local.errors.LocalError` when data directory or running platform will not do."""
+        running = self._platform.running()
+        if running:
+            require_same(self._asked, running, self._platform.layout.root)
 
     def perform(self) -> bool:
         """Whether every step passed. Raises :class:`~remotegpu.local.errors.LocalError` when it cannot start."""
