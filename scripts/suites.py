@@ -58,7 +58,7 @@ SUITES = (
     Suite("lint", "check", command=_tool("ruff", "check", "--quiet", ".")),
     Suite("imports", "check", command=_tool("lint-imports", "--no-cache")),
     Suite("docs", "check", command=(sys.executable, "scripts/docs.py", "--check")),
-    Suite("architecture", "pytest", paths=("tests/test_architecture.py",)),
+    Suite("architecture", "pytest", paths=("tests/test_architecture.py", "tests/test_console_language.py")),
     Suite("unit", "pytest", paths=("tests/unit",), workers=2),
     Suite("types", "check", command=_tool("basedpyright")),
     Suite("web", "vitest", paths=("web",), command=("npm", "run", "--silent", "check"), cwd=ROOT / "web"),
