@@ -15,7 +15,10 @@ VITEST_COUNT = re.compile(r"(\d+) (passed|failed|skipped|todo)")
 
 @dataclass
 class Result:
-    """Numbers of one suite. ``notes`` are the reasons for what was skipped or left out."""
+    """Numbers of one suite. ``notes`` are the reasons for what was skipped or left out.
+
+    ``left_out``: why the whole suite did not run, in a few words; empty when it ran.
+    """
 
     name: str
     passed: int = 0
@@ -23,6 +26,7 @@ class Result:
     skipped: int = 0
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+    left_out: str = ""
 
 
 def from_status(name: str, status: int) -> Result:
@@ -79,5 +83,11 @@ def print_summary(results: list[Result]) -> int:
         sum(getattr(r, key) for r in results) for key in ("passed", "failed", "skipped")
     )
     print(f"{'together':<14}{passed:>8}{failed:>8}{skipped:>9}{sum(r.seconds for r in results):>9.1f}\n")
-    print(f"{passed} passed, {failed} failed, {skipped} skipped", flush=True)
+    print(f"{passed} passed, {failed} failed, {skipped} skipped{_left_out(results)}", flush=True)
     return 1 if failed or not passed else 0
+
+
+def _left_out(results: list[Result]) -> str:
+    """The part of the closing line without which it would look as if everything had run; empty when it did."""
+    suites = [f"{result.name} ({result.left_out})" for result in results if result.left_out]
+    return f"; left out: {', '.join(suites)}" if suites else ""

@@ -71,10 +71,12 @@ def run(suite: suites.Suite, path: str | None = None) -> results.Result:
     """Runs one suite and counts it; a suite whose programs are missing is left out with the reason."""
     missing = suite.missing()
     if missing:
-        why = "apt-get could not bring it" if debian.can_install() else "this is not root on Debian"
+        can_install = debian.can_install()
+        why = "apt-get could not bring it" if can_install else "this is not root on Debian"
+        short = f"no {', '.join(missing)}; {'apt-get failed' if can_install else 'not root on Debian'}"
         packages = " ".join(PACKAGE_OF.get(program, program) for program in missing)
         note = LEFT_OUT.format(programs=", ".join(missing), why=why, packages=packages)
-        return results.Result(suite.name, skipped=1, notes=[note])
+        return results.Result(suite.name, skipped=1, notes=[note], left_out=short)
     print(f"\n=== {suite.name}", flush=True)
     started = time.monotonic()
     result = prepare_and_count(suite, path)

@@ -54,6 +54,18 @@ def test_closing_line_sums_all_suites(failed: int, status: int, capsys: pytest.C
     assert "left out" in output
 
 
+def test_closing_line_names_what_was_left_out_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        results.Result("unit", passed=3),
+        results.Result("browser", skipped=1, left_out="no chromium; not root on Debian"),
+        results.Result("integration", skipped=1, left_out="no ssh; not root on Debian"),
+    ]
+    assert results.print_summary(rows) == 0
+    left_out = "browser (no chromium; not root on Debian), integration (no ssh; not root on Debian)"
+    closing = capsys.readouterr().out.splitlines()[-1]
+    assert closing == f"3 passed, 0 failed, 2 skipped; left out: {left_out}"
+
+
 def test_nothing_ran_is_not_a_success(capsys: pytest.CaptureFixture[str]) -> None:
     assert results.print_summary([results.Result("a", skipped=1)]) == 1
     assert capsys.readouterr().out.endswith("0 passed, 0 failed, 1 skipped\n")
@@ -77,7 +89,16 @@ def test_path_finds_its_suite() -> None:
     assert suites.suite_for("src") is None
 
 
-def test_suite_without_its_programs_is_left_out_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("can_install", "short", "long"),
+    [
+        (False, "no no-such-browser; not root on Debian", "this is not root on Debian"),
+        (True, "no no-such-browser; apt-get failed", "apt-get could not bring it"),
+    ],
+)
+def test_suite_without_its_programs_is_left_out_with_the_reason(
+    can_install: bool, short: str, long: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import debian
 
     spec = importlib.util.spec_from_file_location("make_test", suites.ROOT / "scripts/test.py")
@@ -85,9 +106,10 @@ def test_suite_without_its_programs_is_left_out_with_the_reason(monkeypatch: pyt
     assert spec.loader is not None
     program = importlib.util.module_from_spec(spec)  # by its file: the standard library has a `test` too
     spec.loader.exec_module(program)
-    monkeypatch.setattr(debian, "can_install", lambda: False)
+    monkeypatch.setattr(debian, "can_install", lambda: can_install)
     suite = suites.Suite("browser", "pytest", paths=("tests/e2e",), needs=("no-such-browser",))
     result = program.run(suite)
     assert (result.passed, result.failed, result.skipped) == (0, 0, 1)
-    assert "this is not root on Debian" in result.notes[0]
+    assert result.left_out == short
+    assert long in result.notes[0]
     assert "apt-get install no-such-browser" in result.notes[0]
