@@ -5,7 +5,7 @@ import json
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -70,7 +70,7 @@ async def tab(visitor: Visitor, path: str) -> tuple[Page, Asked]:
 
 
 @asynccontextmanager
-async def announced(site: Site) -> AsyncIterator[list[str]]:
+async def announced(site: Site) -> AsyncGenerator[list[str]]:
     """What the server announces besides samples, as it comes."""
     changes: list[str] = []
     headers = {"Authorization": f"Bearer {site.admin.token}"}
