@@ -39,6 +39,7 @@ EnvFile = Annotated[
         help="The agent's environment file (default: /etc/remotegpu/agent.env; ~/.config/… without root)."
     ),
 ]
+Json = Annotated[bool, Parameter(negative=(), help="Print one JSON document instead.")]
 DataDir = Annotated[
     Path | None, Parameter(help="Where the agent keeps its state.", env_var="REMOTEGPU_DATA_DIR")
 ]
@@ -59,6 +60,7 @@ def enroll(
     force: Annotated[
         bool, Parameter(negative=(), help="Enrol again although this host is enrolled.")
     ] = False,
+    json: Json = False,
 ) -> int:
     """Exchange a join token for this host's own token, and write the agent's environment file."""
     from remotegpu.agent.enrolment import EnrolmentError, EnrolmentPlan, enrol
@@ -81,8 +83,18 @@ def enroll(
         return _failed(str(error), EXIT_SETTINGS)
     except EnrolmentError as error:
         return _failed(f"remotegpu agent enroll: {error}", EXIT_FAILED)
-    sys.stdout.write(f"Enrolled as machine {response.machine_id}. Its settings are in {plan.env_file}.\n")
+    sys.stdout.write(_enrolled(response.machine_id, plan.env_file, as_json=json) + "\n")
     return 0
+
+
+def _enrolled(machine_id: str, env_file: Path, *, as_json: bool) -> str:
+    """Without the node's token: that stays in the file."""
+    import msgspec
+
+    if as_json:
+        document = {"machine_id": machine_id, "env_file": str(env_file)}
+        return msgspec.json.format(msgspec.json.encode(document)).decode()
+    return f"Enrolled as machine {machine_id}. Its settings are in {env_file}."
 
 
 @app.command
@@ -115,7 +127,7 @@ def status(
     *,
     data_dir: DataDir = None,
     env_file: EnvFile = None,
-    json: Annotated[bool, Parameter(negative=(), help="Print one JSON document instead.")] = False,
+    json: Json = False,
 ) -> int:
     """Show how the agent on this host is doing. Ends with 3 when none runs."""
     import msgspec

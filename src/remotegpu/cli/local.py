@@ -126,16 +126,20 @@ def _print_failure(error: LocalError) -> int:
     return error.exit_code
 
 
-def down(*, data_dir: DataDir = None) -> int:
+def down(*, data_dir: DataDir = None, json: Json = False) -> int:
     """Stop the platform on this computer. Its data stays; running tasks of customers go on."""
     from remotegpu.local.errors import LocalError
     from remotegpu.local.platform import Platform
 
     try:
-        stopped = Platform(data_dir).stop(lambda event: print_note(f"  {event.service} {event.what}"))
+        platform = Platform(data_dir)
+        stopped = platform.stop(lambda event: print_note(f"  {event.service} {event.what}"))
     except LocalError as error:
         return _print_failure(error)
-    print_line("RemoteGPU is down." if stopped else "Nothing was running.")
+    if json:
+        print_json({"stopped": stopped, "data_dir": str(platform.layout.root)})
+    else:
+        print_line("RemoteGPU is down." if stopped else "Nothing was running.")
     return 0
 
 

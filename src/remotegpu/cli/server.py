@@ -45,15 +45,24 @@ def worker() -> int:
 
 
 @app.command
-def migrate() -> int:
-    """Bring the database schema up to this version. Needs DB_OWNER_USER and DB_OWNER_PASSWORD."""
+def migrate(*, json_output: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+    """Bring the database schema up to this version. Needs DB_OWNER_USER and DB_OWNER_PASSWORD.
+
+    Parameters
+    ----------
+    json_output
+        Print the schema's revision as JSON.
+    """
     from remotegpu.server.migrations import run as migrations
 
     try:
         revision = migrations.upgrade()
     except SettingsError as error:
         return _complain(str(error))
-    print(f"schema is at {revision}", file=sys.stderr)  # noqa: T201 - a command's own output
+    if json_output:
+        print(json.dumps({"revision": revision}))  # noqa: T201 - a command's own output
+    else:
+        print(f"schema is at {revision}", file=sys.stderr)  # noqa: T201 - same
     return 0
 
 

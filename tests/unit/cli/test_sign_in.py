@@ -1,6 +1,7 @@
 """Signing in and staying signed in, against a server that speaks the contract."""
 
 import io
+import json
 import subprocess
 import sys
 import threading
@@ -102,6 +103,23 @@ def test_logout_ends_the_session_and_forgets_it(signed_in: StubServer, store: Cr
     assert run(["logout"]) == 0
     assert signed_in.calls("POST", "/auth/logout") == [{"refresh_token": "refresh-1"}]
     assert store.read() is None
+
+
+def test_login_and_logout_speak_json(
+    signed_in: StubServer,
+    store: CredentialStore,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    signed_in.reply("GET", "/auth/me", USER)
+    answer(monkeypatch, "rgp_abc")
+    assert run(["login", "--server", signed_in.url, "--token-stdin", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"server": signed_in.url, "email": USER["email"]}
+    assert run(["logout", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"signed_out": True, "server": signed_in.url}
+    assert store.read() is None
+    assert run(["logout", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"signed_out": False, "server": None}
 
 
 def test_expired_access_token_is_renewed_once_and_written_back(

@@ -24,6 +24,7 @@ async def login(
     server: str | None = None,
     email: str | None = None,
     token_stdin: Annotated[bool, Parameter(negative=())] = False,
+    json: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Sign in to a server and remember it for this user.
 
@@ -35,13 +36,18 @@ async def login(
         Who signs in; asked for when left out.
     token_stdin
         Read a personal access token from standard input instead of asking for a password.
+    json
+        Print server and e-mail as JSON.
     """
     store = CredentialStore()
     address = normalized(server or default_server(store) or DEFAULT_SERVER)
     credentials = await with_token(address) if token_stdin else await with_password(address, email)
     with store.locked():
         store.write(credentials)
-    print_line(f"Signed in to {address} as {credentials.email}.")
+    if json:
+        print_json({"server": address, "email": credentials.email})
+    else:
+        print_line(f"Signed in to {address} as {credentials.email}.")
 
 
 async def with_token(server: str) -> Credentials:
@@ -97,17 +103,24 @@ async def exchange(api: Api, path: str, body: dict[str, str]) -> SignIn:
     return msgspec.json.decode(await api.send("POST", path, body=body, headers=BODY_DELIVERY), type=SignIn)
 
 
-async def logout() -> None:
-    """Sign out: the server forgets the session, this computer forgets the sign-in."""
+async def logout(*, json: Annotated[bool, Parameter(negative=())] = False) -> None:
+    """Sign out: the server forgets the session, this computer forgets the sign-in.
+
+    Parameters
+    ----------
+    json
+        Print as JSON whether somebody was signed in, and where.
+    """
     store = CredentialStore()
     stored = store.read()
-    if stored is None:
-        print_line("Nobody is signed in.")
-        return
-    if stored.refresh_token:
-        await end_session(stored)
-    store.remove()
-    print_line(f"Signed out of {stored.server}.")
+    if stored:
+        if stored.refresh_token:
+            await end_session(stored)
+        store.remove()
+    if json:
+        print_json({"signed_out": stored is not None, "server": stored.server if stored else None})
+    else:
+        print_line(f"Signed out of {stored.server}." if stored else "Nobody is signed in.")
 
 
 async def end_session(stored: Credentials) -> None:
