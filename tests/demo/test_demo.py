@@ -7,8 +7,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any  # Any: the report is free-form JSON
@@ -20,11 +20,10 @@ from remotegpu.local.platform import Platform
 pytestmark = pytest.mark.stack
 
 PROGRAM = [sys.executable, "-m", "remotegpu.cli.main"]
-COLD_S = 60.0
-WARM_S = 20.0
-"""The promise is 10 s on a quiet machine of two cores; this suite runs alone, but CI's disk may be slow."""
-BUSY_LOAD = 4.0
-"""Above twice as many runnable programs as cores a wall clock measures the others."""
+COLD_S, WARM_S = 60.0, 10.0
+"""What a newcomer is promised, for the sum of the report's own steps."""
+QUIET_LOAD = 1.0
+"""Per core. Above it a wall clock measures the other programs, and the promise cannot be judged."""
 
 
 @pytest.fixture(scope="module")
@@ -40,36 +39,60 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def perform(data_dir: Path, tmp_path: Path) -> tuple[dict[str, Any], float, str]:
+def load_per_core() -> float:
+    return os.getloadavg()[0] / len(os.sched_getaffinity(0))
+
+
+def perform(data_dir: Path, tmp_path: Path) -> tuple[dict[str, Any], str]:
     report = tmp_path / "report.json"
     command = [*PROGRAM, "demo", "--once", "--json", str(report), "--data-dir", str(data_dir)]
-    began = time.monotonic()
     done = subprocess.run(
         [*command, "--port", str(free_port())], capture_output=True, text=True, check=False, timeout=200
     )
-    seconds = time.monotonic() - began
     found: dict[str, Any] = json.loads(report.read_text())
     assert done.returncode == 0, done.stdout + done.stderr
-    return found, seconds, done.stdout
+    return found, done.stdout
+
+
+def judge_time(report: dict[str, Any], promised_s: float, load: float) -> None:
+    """``load``: per core, before the run. Says aloud when it could not be judged: silence would look like a pass."""
+    seconds = sum(step["seconds"] for step in report["steps"])
+    if load >= QUIET_LOAD:
+        warnings.warn(
+            f"the demo's time was not judged: load per core was {load:.1f} before it, expected below {QUIET_LOAD:.0f}"
+            f"; it took {seconds:.1f} s, promised are {promised_s:.0f} s",
+            stacklevel=2,
+        )
+        return
+    slowest = sorted(report["steps"], key=lambda step: step["seconds"], reverse=True)[:3]
+    assert seconds < promised_s, f"{seconds:.1f} s with a load per core of {load:.1f}; slowest: {slowest}"
 
 
 def test_cold_start_does_the_whole_job(data_dir: Path, tmp_path: Path) -> None:
-    busy = os.getloadavg()[0] > BUSY_LOAD
-    report, seconds, output = perform(data_dir, tmp_path)
+    load = load_per_core()
+    report, output = perform(data_dir, tmp_path)
     assert report["ok"]
     assert all(step["ok"] for step in report["steps"])
     assert len(report["steps"]) >= 17
     assert "imulated" in output, "simulated GPUs are labelled"
     assert "epoch" in output, "the training log is shown"
-    assert seconds < COLD_S or busy, f"{seconds:.1f} s"
     assert not Platform(data_dir).require_state().is_supervised, "--once leaves nothing running"
+    judge_time(report, COLD_S, load)
 
 
 def test_warm_start_does_it_again(data_dir: Path, tmp_path: Path) -> None:
-    busy = os.getloadavg()[0] > BUSY_LOAD
-    report, seconds, _ = perform(data_dir, tmp_path)
+    load = load_per_core()
+    report, _ = perform(data_dir, tmp_path)
     assert report["ok"]
-    assert seconds < WARM_S or busy, f"{seconds:.1f} s"
+    judge_time(report, WARM_S, load)
+
+
+def test_slow_demo_fails_on_a_quiet_machine_and_is_said_aloud_on_a_busy_one() -> None:
+    slow = {"steps": [{"name": "a", "seconds": WARM_S - 1}, {"name": "b", "seconds": 1.5}]}
+    with pytest.raises(AssertionError, match=r"10\.5 s"):
+        judge_time(slow, WARM_S, load=0.9)
+    with pytest.warns(UserWarning, match="not judged"):
+        judge_time(slow, WARM_S, load=1.0)
 
 
 def test_console_stays_until_it_is_ended(data_dir: Path) -> None:
