@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from reference import api, command_line, protocol, settings
+from reference import api, command_line, protocol, settings, site
 from suites import ROOT
 
 PAGES: dict[str, Callable[[], str]] = {
@@ -18,6 +18,9 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/settings.md": settings.page,
     "docs/reference/agent-protocol.md": protocol.page,
     "docs/reference/api.md": api.page,
+    "docs/reference/site-config.md": site.english,
+    "docs/reference/site-config.zh-CN.md": site.chinese,
+    "deploy/remotegpu.schema.json": site.schema,
     "web/openapi.json": api.document,
     "web/src/api/schema.d.ts": api.client_types,
 }

@@ -25,7 +25,7 @@ SERVER = {
     "DB_PASSWORD": "password of the application role",
     "DB_PORT": "PostgreSQL's port",
     "DB_SSLMODE": "libpq's sslmode",
-    "DB_USER": "application role; it cannot change or remove audit entries",
+    "DB_USER": "application role; with another `DB_OWNER_USER` it cannot change or remove audit entries",
     "INSTANCE_NAME": "name of this server process among several; by default random",
     "JWT_ACCESS_EXPIRE": "life of an access token",
     "JWT_REFRESH_EXPIRE": "life of a refresh token",

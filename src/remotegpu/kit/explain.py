@@ -58,14 +58,25 @@ def problems_of(
 
 
 def _walk(value: object, wanted: Any, path: str) -> Iterator[FieldProblem]:  # Any: same
-    struct, item = _struct_in(wanted), _item_of(wanted)
+    struct, item, entry = _struct_in(wanted), _item_of(wanted), _entry_of(wanted)
     if struct is not None and isinstance(value, dict):
         yield from _walk_struct(typing.cast("dict[str, object]", value), struct, path)
     elif _struct_in(item) is not None and isinstance(value, list):
         for number, entry in enumerate(typing.cast("list[object]", value)):
             yield from _walk(entry, item, f"{path}[{number}]")
+    elif _struct_in(entry[1]) is not None and isinstance(value, dict):
+        yield from _walk_dict(typing.cast("dict[str, object]", value), entry, path)
     else:
         yield from _single(value, wanted, path)
+
+
+def _walk_dict(value: dict[str, object], entry: tuple[Any, Any], path: str) -> Iterator[FieldProblem]:
+    for name, content in value.items():
+        where = f"{path}.{shown(name)}".lstrip(".")
+        if list(_single(name, entry[0], where)):
+            yield FieldProblem(where, "an unusable name", expected_by(entry[0]))
+        else:
+            yield from _walk(content, entry[1], where)
 
 
 def _walk_struct(value: dict[str, object], struct: type[msgspec.Struct], path: str) -> Iterator[FieldProblem]:
@@ -125,6 +136,14 @@ def _item_of(wanted: Any) -> Any:  # Any: same
         if typing.get_origin(option) is list:
             return typing.get_args(option)[0]
     return None
+
+
+def _entry_of(wanted: Any) -> tuple[Any, Any]:  # Any: same
+    """Types of the names and of the contents of a dictionary."""
+    for option in _options(wanted):
+        if typing.get_origin(option) is dict:
+            return typing.get_args(option)[0], typing.get_args(option)[1]
+    return None, None
 
 
 def _options(wanted: Any) -> tuple[Any, ...]:  # Any: same

@@ -1,0 +1,260 @@
+"""``remotegpu.yaml`` as types. Each field carries what it means in English and Chinese, a pattern, and an example.
+
+The annotated file, the reference page and the JSON Schema are generated from here.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from remotegpu.site.config.texts import about
+
+Slug = r"^[a-z][a-z0-9-]{0,30}[a-z0-9]\Z"
+DomainName = r"^(?=.{4,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]\Z"
+ReleaseTag = r"^(v\d+\.\d+\.\d+(-[0-9A-Za-z.]+)?|main-[0-9a-f]{7,40})\Z"
+Path = r"^/[^\x00]*\Z"
+ClockTime = r"^([01]\d|2[0-3]):[0-5]\d\Z"
+Memory = r"^[1-9]\d*(m|g)\Z"
+Email = r"^[^@\s]{1,64}@[^@\s]{3,253}\Z"
+HttpUrl = r"^https?://[^\s]+\Z"
+
+Service = Literal["nginx", "backend", "worker", "frontend", "postgresql", "redis", "rustfs"]
+Exposable = Literal["postgresql", "redis", "rustfs"]
+
+
+class Section(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """A part of the file. A field that nobody knows is a mistake, never ignored."""
+
+
+class Site(Section, kw_only=True, frozen=True):
+    name: Annotated[
+        str,
+        about(
+            "Name of the site. It marks containers, networks, volumes and backups.",
+            "站点名称，用于标记容器、网络、数据卷和备份。",
+            pattern=Slug,
+            says="2 to 32 lower-case letters, digits or hyphens, beginning with a letter",
+        ),
+    ]
+    domain: Annotated[
+        str,
+        about(
+            "Name under which people and GPU hosts reach the site.",
+            "用户和 GPU 主机访问站点所用的域名。",
+            pattern=DomainName,
+            says="a domain name such as gpu.example.com",
+        ),
+    ]
+    size: Annotated[
+        Literal["single"],
+        about(
+            "single: everything on one management node (up to about 50 GPU hosts).",
+            "single：所有服务部署在一台管理节点上（约 50 台 GPU 主机以内）。",
+        ),
+    ] = "single"
+    directory: Annotated[
+        str,
+        about(
+            "Where the rendered bundle, backups and logs lie on the management node.",
+            "管理节点上存放部署文件、备份和日志的目录。",
+            pattern=Path,
+            says="an absolute path",
+        ),
+    ] = "/opt/remotegpu"
+
+
+class Release(Section, kw_only=True, frozen=True):
+    version: Annotated[
+        str,
+        about(
+            "Release to run: a version or a build of the main branch. Mutable tags such as latest are refused.",
+            "要运行的版本：正式版本或主分支构建。不接受 latest 等可变标签。",
+            pattern=ReleaseTag,
+            says="vX.Y.Z or main-<commit>",
+        ),
+    ]
+    registry: Annotated[
+        str,
+        about(
+            "Where remotegpu-backend and remotegpu-frontend are pulled from. Empty: only images that are here already.",
+            "拉取 remotegpu-backend 和 remotegpu-frontend 的镜像仓库。留空：只使用本机已有的镜像。",
+        ),
+    ] = ""
+    keep: Annotated[
+        int,
+        about(
+            "Earlier releases kept with their images, for rolling back without a registry.",
+            "本机保留的历史版本数量（含镜像），用于不依赖镜像仓库的回滚。",
+            ge=5,
+            le=50,
+        ),
+    ] = 5
+
+
+class Components(Section, kw_only=True, frozen=True):
+    rustfs: Annotated[
+        bool,
+        about(
+            "Run the object store on this node. When false, fill in object_store.",
+            "在本节点运行对象存储。设为 false 时需填写 object_store。",
+        ),
+    ] = True
+
+
+class S3(Section, kw_only=True, frozen=True):
+    endpoint: Annotated[
+        str,
+        about(
+            "URL of the S3 service.",
+            "S3 服务地址。",
+            pattern=HttpUrl,
+            says="a URL such as https://s3.example.com",
+        ),
+    ]
+    bucket: Annotated[str, about("Bucket, which must exist.", "存储桶，必须已存在。", min_length=3)]
+    region: Annotated[str, about("Region.", "区域。")] = "us-east-1"
+    access_key_file: Annotated[
+        str,
+        about("File with the access key.", "访问密钥文件。", pattern=Path, says="an absolute path"),
+    ]
+    secret_key_file: Annotated[
+        str,
+        about("File with the secret key.", "密钥文件。", pattern=Path, says="an absolute path"),
+    ]
+
+
+class Tls(Section, kw_only=True, frozen=True):
+    mode: Annotated[
+        Literal["files", "local-ca"],
+        about(
+            "files: your own certificate. local-ca: a certificate authority of the site, to be trusted on each client.",
+            "files：使用自有证书。local-ca：由站点自建的 CA 签发，需在各客户端信任。",
+        ),
+    ] = "local-ca"
+    certificate: Annotated[
+        str,
+        about(
+            "With files: PEM file of the certificate and its chain.",
+            "files 模式：证书及其链的 PEM 文件。",
+            pattern=r"^(|/[^\x00]*)\Z",
+            says="an absolute path",
+        ),
+    ] = ""
+    key: Annotated[
+        str,
+        about(
+            "With files: PEM file of the private key.",
+            "files 模式：私钥 PEM 文件。",
+            pattern=r"^(|/[^\x00]*)\Z",
+            says="an absolute path",
+        ),
+    ] = ""
+
+
+class Network(Section, kw_only=True, frozen=True):
+    http_port: Annotated[
+        int,
+        about("Port that redirects to HTTPS.", "重定向到 HTTPS 的端口。", ge=1, le=65535),
+    ] = 80
+    https_port: Annotated[int, about("Port of the site.", "站点端口。", ge=1, le=65535)] = 443
+    internal_address: Annotated[
+        str,
+        about(
+            "Address of this node in the internal network, for the ports listed in expose.",
+            "本节点的内网地址，expose 中的端口只绑定到该地址。",
+            pattern=r"^(|\d{1,3}(\.\d{1,3}){3}|[0-9a-f:]+)\Z",
+            says="an IP address",
+        ),
+    ] = ""
+    expose: Annotated[
+        list[Exposable],
+        about(
+            "Services to publish on the internal address. Everything else is reached through nginx only.",
+            "发布到内网地址的服务。其他服务只能通过 nginx 访问。",
+        ),
+    ] = []
+
+
+class Backup(Section, kw_only=True, frozen=True):
+    daily_at: Annotated[
+        str,
+        about(
+            "Time of the daily database dump (local time).",
+            "每日数据库全量备份的时间（本地时间）。",
+            pattern=ClockTime,
+            says="HH:MM",
+        ),
+    ] = "02:00"
+    objects_at: Annotated[
+        str,
+        about(
+            "Time of the daily copy of the object store.",
+            "每日对象存储增量同步的时间。",
+            pattern=ClockTime,
+            says="HH:MM",
+        ),
+    ] = "03:00"
+    keep_days: Annotated[int, about("Days a dump is kept.", "全量备份保留天数。", ge=1, le=3650)] = 30
+    wal_days: Annotated[
+        int,
+        about(
+            "Days back to which any moment can be restored.",
+            "可恢复到任意时刻的天数。",
+            ge=1,
+            le=365,
+        ),
+    ] = 7
+    offsite: (
+        Annotated[
+            S3,
+            about("A second place for backups, off this node.", "本节点之外的第二备份位置。"),
+        ]
+        | None
+    ) = None
+
+
+class Limits(Section, kw_only=True, frozen=True):
+    cpus: Annotated[float, about("CPU cores.", "CPU 核数。", ge=0.1, le=1024)] | None = None
+    memory: (
+        Annotated[
+            str,
+            about("Memory.", "内存。", pattern=Memory, says="a size such as 512m or 4g"),
+        ]
+        | None
+    ) = None
+    pids: Annotated[int, about("Processes and threads.", "进程与线程数。", ge=16, le=1_000_000)] | None = None
+
+
+class Config(Section, kw_only=True, frozen=True):
+    """The whole file."""
+
+    site: Annotated[Site, about("The site.", "站点。")]
+    release: Annotated[Release, about("What runs.", "运行的版本。")]
+    components: Annotated[Components, about("Parts of the site.", "站点组件。")] = Components()
+    object_store: (
+        Annotated[
+            S3,
+            about(
+                "The S3 service to use when components.rustfs is false.",
+                "components.rustfs 为 false 时使用的 S3 服务。",
+            ),
+        ]
+        | None
+    ) = None
+    tls: Annotated[Tls, about("Certificates.", "证书。")] = Tls()
+    network: Annotated[Network, about("Ports and addresses.", "端口与地址。")] = Network()
+    backup: Annotated[Backup, about("Backups.", "备份。")] = Backup()
+    limits: Annotated[
+        dict[Service, Limits],
+        about(
+            "Limits of single services, where the built-in ones do not fit.",
+            "单个服务的资源限制，用于覆盖内置值。",
+        ),
+    ] = {}
+    images: Annotated[
+        dict[str, str],
+        about(
+            "Other images than those of the version manifest, by component: name:tag or name@sha256:digest.",
+            "替换版本清单中的镜像，按组件填写：name:tag 或 name@sha256:digest。",
+        ),
+    ] = {}
