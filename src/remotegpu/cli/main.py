@@ -100,10 +100,12 @@ def missing_package(error: ImportError) -> ClientError | None:
         cause = cause.__cause__
     if cause is None or cause.name is None or cause.name.startswith("remotegpu"):
         return None
+    from remotegpu.local import installing
+
     return ClientError(
         f"the Python package {cause.name} is not installed",
-        "the extra this command needs: server, agent, or local for all of it",
-        "pip install 'remotegpu[local]'",
+        "the extra this command needs: server, agent, site, or local for all of it on one computer",
+        installing.command("local"),
     )
 
 

