@@ -7,7 +7,9 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
+from newer_protocol import with_unknown_fields
 from remotegpu.protocol.attempts import (
     LOG_CHUNK_BYTES,
     ArtifactOffer,
@@ -41,6 +43,8 @@ class FakeServer:
     forget_logs_once: bool = False
     store_is_away: bool = False
     status: int = 200
+    newer: bool = False
+    """Answer as a server one minor version ahead: with fields the agent has never heard of."""
     wait_s: float = 25.0
     url: str = ""
     port: int = 0
@@ -48,7 +52,7 @@ class FakeServer:
     async def start(self) -> None:
         """Listen on a free port, or again on the one it had."""
         self._changed = asyncio.Condition()
-        app = web.Application(client_max_size=16 * 1024 * 1024)
+        app = web.Application(client_max_size=16 * 1024 * 1024, middlewares=[self._extend])
         app.router.add_post("/api/v1/agent/sync", self._sync)
         app.router.add_post("/api/v1/agent/enroll", self._enrol)
         app.router.add_post("/api/v1/agent/token", self._rotate)
@@ -91,6 +95,13 @@ class FakeServer:
         return {
             (each.name, each.allocation_id, each.state) for sync in self.syncs[-1:] for each in sync.accounts
         }
+
+    @web.middleware
+    async def _extend(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        answer = await handler(request)
+        if self.newer and isinstance(answer, web.Response) and isinstance(answer.body, bytes):
+            answer.body = with_unknown_fields(answer.body)
+        return answer
 
     async def _sync(self, request: web.Request) -> web.Response:
         if refusal := self._refusal(request):

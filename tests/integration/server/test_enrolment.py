@@ -113,30 +113,6 @@ async def test_agent_whose_protocol_is_too_far_away_is_told_what_to_install(
     assert caught.value.status in {426, 422}
 
 
-@pytest.mark.parametrize("version", ["1.0", "1.1", "1.2"])
-async def test_agent_one_minor_version_away_works(world: World, version: str) -> None:
-    host = await world.machine(protocol_version=version)
-    machine = await world.until(host, lambda machine: machine["protocol_version"] == version)
-    assert machine["state"] == "online"
-
-
-async def test_fields_of_a_newer_minor_version_are_ignored(world: World) -> None:
-    host = await world.machine()
-    headers = {"Authorization": f"Bearer {host.token}", "Content-Type": "application/json"}
-    body = {
-        "agent_version": "9",
-        "protocol_version": "1.2",
-        "boot_id": "b",
-        "applied_revision": -1,
-        "clock": 0.0,
-        "wait": False,
-        "weather": "fine",
-    }
-    url = f"{world.server.url}/api/v1/agent/sync"
-    async with world.http.post(url, json=body, headers=headers) as response:
-        assert response.status == 200, await response.text()
-
-
 async def test_rotated_node_token_works_at_once_and_the_old_one_for_the_overlap(world: World) -> None:
     host = await world.machine()
     old, rotation = host.token, await host.rotate_token()
