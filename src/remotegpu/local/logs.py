@@ -35,10 +35,13 @@ def rotate(path: Path, limit: int = ROTATE_BYTES) -> bool:
     return True
 
 
-def mark_start(path: Path, at: str) -> None:
-    """Begin a chapter in a log."""
+def mark_start(path: Path, at: str, program: str = "") -> None:
+    """Begin a chapter in a log. ``program`` is named for logs whose every line is JSON."""
+    line = f"{START_MARK} {at}"
+    if program:
+        line = json.dumps({"time": at, "level": "info", "msg": START_MARK, "program": program})
     with path.open("a", encoding="utf-8") as stream:
-        stream.write(f"{START_MARK} {at}\n")
+        stream.write(f"{line}\n")
     path.chmod(0o600)
 
 
@@ -55,7 +58,7 @@ def tail(path: Path, size: int = _TAIL_BYTES) -> str:
 
 def last_error_line(text: str) -> str:
     """The last line since the platform's start that reports an error, at most 300 characters; else empty."""
-    chapter = text.rpartition(START_MARK)[2]
+    chapter = text.rpartition(START_MARK)[2].partition("\n")[2] if START_MARK in text else text
     for line in reversed(chapter.splitlines()):
         if _reports_error(line):
             return line.strip()[:300]

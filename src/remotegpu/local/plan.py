@@ -18,6 +18,9 @@ SERVICE_MARK = "REMOTEGPU_LOCAL_DATA_DIR"
 """Set for every child, so that a later supervisor can tell its predecessor's processes from strangers."""
 
 SERVICES = ("postgres", "valkey", "s3", "server", "worker", "agent")
+JSON_LOGS = frozenset({"server", "worker", "agent"})
+"""Our own programs, which log one JSON object per line."""
+
 STEPS = ("roles", "migrate", "bootstrap", "credentials", "enrol")
 """What runs once at a start. Not every start has all of them."""
 

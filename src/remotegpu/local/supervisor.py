@@ -13,7 +13,7 @@ from remotegpu.kit.clock import utc_now
 from remotegpu.local import data_dir, logs, objects, proc, processes, schedule, shutdown, state
 from remotegpu.local.errors import ServiceFailedError
 from remotegpu.local.events import Event, Report
-from remotegpu.local.plan import ADMIN_EMAIL, ServiceSpec, Site
+from remotegpu.local.plan import ADMIN_EMAIL, JSON_LOGS, ServiceSpec, Site
 from remotegpu.local.proc import Identity
 from remotegpu.local.processes import Child
 from remotegpu.local.schedule import Progress
@@ -84,7 +84,8 @@ class Supervisor:
     def _open_logs(self) -> None:
         at = utc_now().isoformat(timespec="seconds")
         for spec in self._plan:
-            logs.mark_start(self._site.layout.log(spec.name), at)
+            program = spec.name if spec.name in JSON_LOGS else ""
+            logs.mark_start(self._site.layout.log(spec.name), at, program)
 
     def _come_up(self) -> None:
         while not self._stop_requested and not schedule.is_up(self._plan, self._progress):

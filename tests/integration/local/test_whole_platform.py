@@ -18,6 +18,7 @@ import pytest
 
 from remotegpu.local import bootstrap, files, proc
 from remotegpu.local.bootstrap import SignIn
+from remotegpu.local.plan import JSON_LOGS
 from remotegpu.local.platform import Platform
 
 from .conftest import Running, free_port
@@ -103,6 +104,14 @@ def test_status_shows_every_process(whole: Running) -> None:
     password = whole.platform.admin_password()
     assert password
     assert password not in done.stdout
+
+
+def test_our_programs_logs_are_json_from_the_first_line(whole: Running) -> None:
+    _up(whole)
+    for name in JSON_LOGS:
+        first = json.loads(whole.layout.log(name).read_text().splitlines()[0])
+        assert first["program"] == name
+        assert {"time", "level", "msg"} <= first.keys()
 
 
 def test_no_process_shows_a_secret(whole: Running) -> None:

@@ -1,5 +1,6 @@
 """Log files, ports, environment files, locks and process identities."""
 
+import json
 import os
 import socket
 import subprocess
@@ -30,6 +31,25 @@ def test_error_lines_of_every_service_are_recognised(line: str) -> None:
 def test_errors_before_this_start_are_history() -> None:
     text = f"FATAL: yesterday\n{logs.START_MARK} today\nall is well\n"
     assert logs.last_error_line(text) == ""
+
+
+def test_a_program_s_log_stays_json_from_its_first_line(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    log.write_text('{"level": "error", "msg": "yesterday"}\n')
+    logs.mark_start(log, "2026-01-01T00:00:00+00:00", "server")
+    marker = json.loads(log.read_text().splitlines()[1])
+    assert marker == {
+        "time": "2026-01-01T00:00:00+00:00",
+        "level": "info",
+        "msg": logs.START_MARK,
+        "program": "server",
+    }
+    assert logs.last_error_line(log.read_text()) == ""
+    assert "its log is empty" in logs.excerpt(log)
+    with log.open("a") as stream:
+        stream.write('{"level": "error", "msg": "today"}\n')
+    assert logs.last_error_line(log.read_text()) == '{"level": "error", "msg": "today"}'
+    assert logs.excerpt(log).strip() == '{"level": "error", "msg": "today"}'
 
 
 def test_a_json_line_that_only_mentions_errors_is_not_one() -> None:
