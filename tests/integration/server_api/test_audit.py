@@ -13,6 +13,7 @@ from integration.server_api.bodies import body_for
 from integration.server_api.calling import in_order
 from integration.server_api.routes import Endpoint, endpoints
 from integration.server_api.world import World
+from remotegpu.protocol.version import PROTOCOL_HEADER
 from remotegpu.server.core.context import Role
 from server_client import Client, ServerProcess
 from services import Stack
@@ -157,6 +158,27 @@ async def test_every_refusal_leaves_an_entry(world: World, server: ServerProcess
         if body is wrong:
             assert entry["detail"]["claimed"] == "someone@example.com"
             assert "wrong" not in str(entry["detail"]["claimed"])
+
+
+async def test_an_agent_that_is_too_old_leaves_an_entry(
+    world: World, server: ServerProcess, stack: Stack
+) -> None:
+    """On the call it makes all the time: else nobody would learn why the machine is gone."""
+    agent, request_id = world.ours.agent, f"too-old-{secrets.token_hex(8)}"
+    told = {
+        "agent_version": "0.0.0-test",
+        "protocol_version": "0.1",
+        "boot_id": agent.boot_id,
+        "applied_revision": agent.applied,
+        "clock": 0.0,
+    }
+    headers = {"X-Request-Id": request_id, PROTOCOL_HEADER: "0.1"}
+    answer = await agent.client.call("POST", "/agent/sync", told, headers=headers)
+    assert (answer.status, answer.code) == (426, "agent_protocol_unsupported")
+    (entry,) = entries(stack, server, request_id)
+    assert (entry["outcome"], entry["actor_id"], entry["actor_name"]) == ("denied", agent.machine_id, "agent")
+    assert (entry["detail"]["status"], entry["detail"]["code"]) == (426, "agent_protocol_unsupported")
+    assert "'0.1'" in entry["detail"]["reason"]
 
 
 async def test_a_refused_websocket_leaves_an_entry(world: World, server: ServerProcess, stack: Stack) -> None:
