@@ -10,8 +10,8 @@ import pytest
 
 from integration.server.conftest import World
 from remotegpu.protocol.sync import AccountCleanup, AccountReport
-from remotegpu.server import sweeps
-from server_client import in_days, lease
+from remotegpu.server import administration, sweeps
+from server_client import Client, in_days, lease, new_person
 from simulated_agent import SimulatedAgent, run_until_stopped, simulated_sample, wiped
 
 STEPS = ["revoke_access", "stop_tasks", "close_sessions", "clean_account", "check_machine"]
@@ -39,22 +39,29 @@ async def schedule(world: World, host: SimulatedAgent, start: str, end: str) -> 
     return await world.admin.post("/allocations", body, expect=201)
 
 
+async def second_admin(world: World) -> Client:
+    """Another account, signed in: each account's own limits and locks must not be what decides a race."""
+    email = f"admin-{secrets.token_hex(4)}@example.com"
+    initial = await administration.add_admin(world.services.settings, email)
+    return await new_person(world.http, world.server.url, email, initial)
+
+
 async def test_of_admins_who_lease_a_machine_at_once_exactly_one_wins(world: World) -> None:
     other, _ = await world.new_company()
-    customers = [world.customer["id"], other["id"]] * 3
+    contenders = [(world.admin, world.customer["id"]), (await second_admin(world), other["id"])] * 3
     for _ in range(8):
         host = await world.machine()
         answers = await asyncio.gather(
             *(
-                world.admin.call(
+                admin.call(
                     "POST",
                     "/allocations",
                     {"machine_id": host.machine_id, "customer_id": customer, "ends_at": in_days(3)},
                 )
-                for customer in customers
+                for admin, customer in contenders
             )
         )
-        assert sorted(answer.status for answer in answers) == [201] + [409] * (len(customers) - 1)
+        assert sorted(answer.status for answer in answers) == [201] + [409] * (len(contenders) - 1)
         for answer in answers:
             if answer.status == 409:
                 assert answer.code == "machine_not_available"
