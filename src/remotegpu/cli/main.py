@@ -39,6 +39,7 @@ COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("demo", "remotegpu.cli.demo:demo", PLATFORM, "Start it and do the main job once, step by step."),
     ("server", "remotegpu.cli.server:app", PROGRAMS, "Server, worker, migrations, first administrator."),
     ("agent", "remotegpu.cli.agent:app", PROGRAMS, "The program on a GPU host."),
+    ("site", "remotegpu.cli.site:app", PROGRAMS, "A deployment out of one remotegpu.yaml."),
 )
 HIDDEN: tuple[tuple[str, str], ...] = (
     ("ssh-proxy", "remotegpu.cli.client.ssh:ssh_proxy"),  # OpenSSH's ProxyCommand
