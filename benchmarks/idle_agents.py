@@ -11,6 +11,7 @@ import uvloop
 
 from harness import Agent, RawHttp, Site, add_machines, percentiles, report, site, sync_body
 from remotegpu.protocol.sync import SyncResponse
+from remotegpu.server.core.hub import channel
 
 OPEN_AT_ONCE = 100
 WAKES = 500
@@ -88,9 +89,8 @@ async def _wake_some(running: Site, idle: list[IdleAgent]) -> tuple[list[float],
             database.execute, "UPDATE machines SET revision = revision + 1 WHERE id = %s", (machine_id,)
         )
         began = time.perf_counter()
-        await client.publish(
-            "remotegpu:hub", f'[{{"topic":"wake","key":"{machine_id}","origin":"benchmark"}}]'
-        )
+        message = f'[{{"topic":"wake","key":"{machine_id}","origin":"benchmark"}}]'
+        await client.publish(channel(int(running.env.get("REDIS_DB", "0"))), message)
         try:
             waits.append(await asyncio.wait_for(one.answered, 5) - began)
         except TimeoutError:

@@ -4,7 +4,7 @@ from redis.asyncio import Redis
 
 from remotegpu.kit.ids import uuid7
 from remotegpu.server.core.context import Caller, Role
-from remotegpu.server.core.hub import QUEUE_LIMIT, Hub, Message
+from remotegpu.server.core.hub import QUEUE_LIMIT, Hub, Message, channel
 from remotegpu.server.domains.monitoring.routes import is_visible
 
 
@@ -70,3 +70,7 @@ def test_a_whole_topic_can_be_listened_to() -> None:
         messages.publish("tasks", "t1")
     messages.publish("machines", "m3")
     assert [message.key for message in heard] == ["m1", "m2"]
+
+
+def test_installations_on_one_redis_have_channels_of_their_own() -> None:
+    assert channel(1) != channel(2)

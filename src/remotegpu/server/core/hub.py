@@ -19,7 +19,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from remotegpu.server.core.database import after_commit
 
-CHANNEL = "remotegpu:hub"
 QUEUE_LIMIT = 256
 RECONNECT_SECONDS = 1.0
 
@@ -39,11 +38,17 @@ class Message(msgspec.Struct, kw_only=True, frozen=True):
 Listener = Callable[[Message], None]
 
 
+def channel(database: int) -> str:
+    """Of one installation: channels, unlike keys, do not belong to a database of Redis."""
+    return f"remotegpu:hub:{database}"
+
+
 class Hub:
     """Publish and listen. One per process."""
 
-    def __init__(self, redis: Redis, instance: str) -> None:
+    def __init__(self, redis: Redis, instance: str, database: int = 0) -> None:
         self._redis = redis
+        self._channel = channel(database)
         self._origin = f"{instance}-{secrets.token_hex(6)}"  # a worker may share its server's name
         self._by_key: dict[tuple[str, str | None], set[Listener]] = defaultdict(set)
         self._all: set[Listener] = set()
@@ -112,7 +117,7 @@ class Hub:
             while not self._outbox.empty() and len(batch) < 100:
                 batch.append(self._outbox.get_nowait())
             try:
-                await self._redis.publish(CHANNEL, msgspec.json.encode(batch))
+                await self._redis.publish(self._channel, msgspec.json.encode(batch))
             except (RedisError, OSError) as error:
                 log.warning("wake-up not sent to other instances", error=str(error), messages=len(batch))
                 await asyncio.sleep(RECONNECT_SECONDS)
@@ -122,7 +127,7 @@ class Hub:
         while True:
             try:
                 async with self._redis.pubsub() as pubsub:
-                    await pubsub.subscribe(CHANNEL)
+                    await pubsub.subscribe(self._channel)
                     async for item in pubsub.listen():
                         if item["type"] == "message":
                             self._receive_batch(decoder.decode(item["data"]))

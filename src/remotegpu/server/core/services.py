@@ -56,7 +56,7 @@ def open_services(settings: Settings) -> Services:
     """Build everything; connections are made on first use."""
     engine = create_engine(settings.database)
     redis = open_redis(settings.redis)
-    hub = Hub(redis, settings.instance)
+    hub = Hub(redis, settings.instance, settings.redis.database)
     return Services(
         settings=settings,
         engine=engine,
