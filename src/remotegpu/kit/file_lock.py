@@ -1,0 +1,58 @@
+"""One holder per file: a lock that the kernel releases however its holder dies. The file says who holds it."""
+
+import fcntl
+import json
+import os
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+class LockedError(Exception):
+    """Somebody holds it. ``holder``: what they wrote, empty when it cannot be read."""
+
+    def __init__(self, path: Path, holder: dict[str, Any]) -> None:  # Any: JSON
+        self.path = path
+        self.holder = holder
+        super().__init__(f"{path} is locked: {holder}")
+
+
+@contextmanager
+def held(path: Path, holder: Mapping[str, Any]) -> Generator[None]:  # Any: JSON
+    """Hold the lock, with ``holder`` written into it. Raises :class:`LockedError`."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockedError(path, holder_of(path)) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{json.dumps(holder, indent=2, ensure_ascii=False)}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process holds the lock now."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def holder_of(path: Path) -> dict[str, Any]:  # Any: JSON
+    """What the last holder wrote; empty when there is nothing that can be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
