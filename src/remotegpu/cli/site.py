@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from remotegpu.cli.output import print_json, print_line, print_note
+from remotegpu.cli.output import print_json, print_line, print_note, print_table
 
 app = App(name="site", help="A deployment out of one remotegpu.yaml.", help_format="plaintext")
 
@@ -57,6 +57,34 @@ def check(*, config: ConfigPath = DEFAULT, json_output: Json = False) -> int:
     else:
         site = f"site {found.site.name} at {found.site.domain}, release {found.release.version}"
         print_line(f"{config}: {site}: no problems")
+    return 0
+
+
+@app.command
+def versions(
+    *,
+    config: Annotated[Path | None, Parameter(name="--config", help="The site's file.")] = None,
+    json_output: Json = False,
+) -> int:
+    """List the image of each component, until when it is repaired, and why it is not the deployment plan's."""
+    from remotegpu.site.config.loading import load
+    from remotegpu.site.config.problems import ConfigError
+    from remotegpu.site.config.versions import image_of, manifest
+
+    try:
+        overrides = load(config).images if config else {}
+    except ConfigError as error:
+        return _refused(error, json_output=json_output)
+    found = {name: image_of(name, overrides) for name in manifest()}
+    if json_output:
+        print_json({name: {"runs": found[name], "manifest": one} for name, one in manifest().items()})
+        return 0
+    columns = ("COMPONENT", "IMAGE", "REPAIRED UNTIL", "PLAN", "REASON")
+    rows = [
+        [name, found[name], str(one.supported_until or "-"), one.plan, one.reason or "-"]
+        for name, one in manifest().items()
+    ]
+    print_table(columns, rows, empty="no components")
     return 0
 
 

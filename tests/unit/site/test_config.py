@@ -110,6 +110,7 @@ def test_only_a_fixed_release_can_run(version: str) -> None:
             [(5, "network.expose")],
         ),
         ("backup:\n  keep_days: 3\n  wal_days: 7\n", [(5, "backup.wal_days")]),
+        ("images:\n  ngnix: nginx:1.30.4\n", [(4, "images.ngnix")]),
         ("images:\n  nginx: nginx\n  redis: redis:latest\n", [(4, "images.nginx"), (5, "images.redis")]),
     ],
 )

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from remotegpu.site.config.model import Config
-from remotegpu.site.config.problems import ConfigProblem
-
-MUTABLE_TAGS = {"latest", "stable", "main", "master", "edge", "nightly", "dev"}
+from remotegpu.site.config.problems import ConfigProblem, closest
+from remotegpu.site.config.versions import is_fixed, manifest
 
 
 def contradictions(config: Config) -> list[ConfigProblem]:
@@ -108,8 +107,15 @@ def _backup(config: Config) -> Iterator[ConfigProblem]:
 
 def _images(config: Config) -> Iterator[ConfigProblem]:
     for component, image in config.images.items():
-        tag = image.rpartition("/")[2].partition("@")[0].partition(":")[2]
-        if "@sha256:" not in image and (not tag or tag in MUTABLE_TAGS):
+        if component not in manifest():
+            meant = closest(component, manifest())
+            yield ConfigProblem(
+                f"images.{component}",
+                "a component that no site has",
+                "one of " + ", ".join(manifest()),
+                f"Did you mean {meant}?" if meant else "Remove it.",
+            )
+        if not is_fixed(image):
             yield ConfigProblem(
                 f"images.{component}",
                 image,
