@@ -27,7 +27,7 @@ def init(
     language: Annotated[Literal["en", "zh"], Parameter(help="Language of the comments in the file.")] = "en",
     json_output: Json = False,
 ) -> int:
-    """Write an annotated remotegpu.yaml to begin with. An existing one is never touched."""
+    """Write an annotated remotegpu.yaml, and random secrets beside it. What exists is never touched."""
     from remotegpu.site.config.problems import ConfigError
     from remotegpu.site.verbs.init import init as write
 
@@ -38,7 +38,8 @@ def init(
     if json_output:
         print_json({"written": str(config)})
     else:
-        print_line(f"Wrote {config}. Look through it, then: remotegpu site check --config {config}")
+        print_line(f"Wrote {config}, and {config.parent / 'secrets'}, which belongs in no repository.")
+        print_line(f"Look through the file, then: remotegpu site check --config {config}")
     return 0
 
 

@@ -1,12 +1,13 @@
 """One holder per file: a lock that the kernel releases however its holder dies. The file says who holds it."""
 
 import fcntl
-import json
 import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from remotegpu.kit import files
 
 
 class LockedError(Exception):
@@ -26,9 +27,9 @@ def held(path: Path, holder: Mapping[str, Any]) -> Generator[None]:  # Any: JSON
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LockedError(path, holder_of(path)) from None
+            raise LockedError(path, files.read_json(path) or {}) from None
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{json.dumps(holder, indent=2, ensure_ascii=False)}\n".encode(), 0)
+        os.pwrite(descriptor, files.to_json(dict(holder)).encode(), 0)
         yield
     finally:
         os.close(descriptor)
@@ -47,12 +48,3 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def holder_of(path: Path) -> dict[str, Any]:  # Any: JSON
-    """What the last holder wrote; empty when there is nothing that can be read."""
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

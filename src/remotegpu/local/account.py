@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from remotegpu.local import files
+from remotegpu.kit import files
 from remotegpu.local.binaries import POSTGRES_MAJOR, Binaries
 from remotegpu.local.errors import UnwritableDataDirError
 from remotegpu.local.layout import SYSTEM_DATA_DIR, Layout

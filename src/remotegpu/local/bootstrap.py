@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from remotegpu.local import files
+from remotegpu.kit import files
 from remotegpu.local.errors import LocalError
 from remotegpu.local.layout import Layout
 from remotegpu.local.plan import ADMIN_EMAIL

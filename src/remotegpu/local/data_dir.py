@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 
 from remotegpu import __version__
+from remotegpu.kit import files
 from remotegpu.kit.clock import utc_now
-from remotegpu.local import files
 from remotegpu.local.account import Account
 from remotegpu.local.binaries import POSTGRES_MAJOR
 from remotegpu.local.errors import DataDirError, DiskFullError, NewerDataDirError, UnwritableDataDirError

@@ -11,8 +11,8 @@ import sysconfig
 from importlib.metadata import Distribution
 from pathlib import Path
 
+from remotegpu.kit import files
 from remotegpu.local import account as accounts
-from remotegpu.local import files
 from remotegpu.local.account import Account
 from remotegpu.local.layout import Layout
 

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from remotegpu.local import files
+from remotegpu.kit import files
 from remotegpu.local.objects import ADMIN_GRPC_OFFSET
 
 INTERNAL_PORTS = (

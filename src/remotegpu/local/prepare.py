@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from remotegpu.kit import files
 from remotegpu.kit.clock import utc_now
 from remotegpu.kit.ids import new_secret
 from remotegpu.local import account as accounts
@@ -13,7 +14,6 @@ from remotegpu.local import (
     binaries,
     certificates,
     data_dir,
-    files,
     interpreter,
     lock,
     objects,

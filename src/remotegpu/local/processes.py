@@ -8,7 +8,8 @@ import subprocess
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from remotegpu.local import files, proc
+from remotegpu.kit import files
+from remotegpu.local import proc
 from remotegpu.local.account import Account
 from remotegpu.local.plan import SERVICE_MARK, ServiceSpec
 from remotegpu.local.proc import Identity

@@ -4,10 +4,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-from remotegpu.local import files
+from remotegpu.kit import files, private_keys
 from remotegpu.local.errors import DataDirError
 
 NAMES = (
@@ -57,20 +54,7 @@ def ensure(directory: Path, *, database_exists: bool) -> Secrets:
 
 def _generate(name: str) -> str:
     if name == "ssh_ca_key":
-        return _ssh_private_key()
+        return private_keys.new_ssh_key()
     if name == "s3_access_key":
         return secrets.token_hex(10).upper()
     return secrets.token_hex(32)
-
-
-def _ssh_private_key() -> str:
-    """An ed25519 key in OpenSSH's own format, as ``ssh-keygen -t ed25519 -N ''`` writes it."""
-    return (
-        Ed25519PrivateKey.generate()
-        .private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.OpenSSH,
-            serialization.NoEncryption(),
-        )
-        .decode()
-    )

@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from remotegpu.local import files, proc
+from remotegpu.kit import files
+from remotegpu.local import proc
 from remotegpu.local.proc import Identity
 
 PlatformPhase = Literal["starting", "up", "stopping", "failed", "stopped"]

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from remotegpu.local import files, ports, processes
+from remotegpu.kit import files
+from remotegpu.local import ports, processes
 from remotegpu.local.errors import LocalError
 from remotegpu.local.layout import Layout
 from remotegpu.local.postgres import DATABASE

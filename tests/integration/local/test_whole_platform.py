@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from remotegpu.local import bootstrap, files, proc
+from remotegpu.kit import files
+from remotegpu.local import bootstrap, proc
 from remotegpu.local.bootstrap import SignIn
 from remotegpu.local.plan import JSON_LOGS
 from remotegpu.local.platform import Platform

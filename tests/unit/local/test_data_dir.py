@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from remotegpu.local import data_dir, files, secret_files
+from remotegpu.kit import files
+from remotegpu.local import data_dir, secret_files
 from remotegpu.local.account import Account, blocking_ancestor
 from remotegpu.local.binaries import POSTGRES_MAJOR
 from remotegpu.local.errors import DataDirError, DiskFullError, NewerDataDirError, UnwritableDataDirError

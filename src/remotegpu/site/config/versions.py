@@ -31,7 +31,11 @@ class Component(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields
 @cache
 def manifest() -> Mapping[str, Component]:
     """By component."""
-    text = importlib.resources.files("remotegpu.site.config").joinpath("versions.yaml").read_text(encoding="utf-8")
+    text = (
+        importlib.resources.files("remotegpu.site.config")
+        .joinpath("versions.yaml")
+        .read_text(encoding="utf-8")
+    )
     return msgspec.convert(YAML(typ="safe", pure=True).load(text), dict[str, Component])
 
 

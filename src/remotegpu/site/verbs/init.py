@@ -1,7 +1,8 @@
-"""``site init``: writes an annotated ``remotegpu.yaml`` to begin with. It never writes over one."""
+"""``site init``: writes an annotated ``remotegpu.yaml`` and random secrets to begin with. It never writes over any."""
 
 from pathlib import Path
 
+from remotegpu.site import secrets
 from remotegpu.site.config import annotated, loading
 from remotegpu.site.config.model import Config, Release, Site
 from remotegpu.site.config.problems import ConfigError, ConfigProblem
@@ -9,7 +10,10 @@ from remotegpu.site.config.texts import Language
 
 
 def init(path: Path, *, name: str, domain: str, version: str, language: Language) -> Config:
-    """The new site's configuration, written to ``path``. Raises :class:`ConfigError`; nothing is written then."""
+    """The new site's configuration, written to ``path``, with its secrets beside it.
+
+    Raises :class:`ConfigError`; nothing is written then.
+    """
     if path.exists():
         remedy = "Change it with an editor, or name another file with --config."
         raise ConfigError(str(path), [ConfigProblem("file", "one already", "no file yet", remedy)])
@@ -19,4 +23,5 @@ def init(path: Path, *, name: str, domain: str, version: str, language: Language
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("x", encoding="utf-8") as stream:
         stream.write(text)
+    secrets.ensure(path.parent)
     return config
