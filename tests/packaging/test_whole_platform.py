@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import CleanEnvironment
+from .conftest import UV, CleanEnvironment
 
 
 def test_wheel_carries_console_example_and_licence(wheel: Path) -> None:
@@ -29,6 +30,36 @@ def test_wheel_carries_console_example_and_licence(wheel: Path) -> None:
 @pytest.fixture(scope="module")
 def computer(install: Callable[[str], CleanEnvironment]) -> CleanEnvironment:
     return install("local")
+
+
+@pytest.mark.stack
+def test_installing_the_bare_wheel_as_a_tool_and_up_is_all_it_takes(
+    wheel: Path, tmp_path: Path, open_directory: Path
+) -> None:
+    tools = {"UV_TOOL_DIR": str(open_directory / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
+    path = f"{Path(UV).parent}:/usr/bin:/bin"  # uv, which installed the tool, and no Node
+    env = {**os.environ, **tools, "PATH": path, "HOME": str(open_directory)}
+    subprocess.run(
+        [UV, "tool", "install", "--quiet", "--python", sys.executable, str(wheel)], env=env, check=True
+    )
+    program = str(tmp_path / "bin/remotegpu")
+    options = ["--data-dir", str(open_directory / "data")]
+    port = free_port()
+    try:
+        started = subprocess.run(
+            [program, "up", *options, "--port", str(port), "--no-agent", "--detach"],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert started.returncode == 0, started.stdout + started.stderr
+        assert "come now, once" in started.stderr
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready", timeout=10) as answer:
+            assert answer.status == 200
+    finally:
+        subprocess.run([program, "down", *options], env=env, check=False, timeout=60, capture_output=True)
 
 
 def test_help_lists_every_program(computer: CleanEnvironment) -> None:

