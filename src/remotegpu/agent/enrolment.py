@@ -12,8 +12,8 @@ from remotegpu import __version__
 from remotegpu.agent import settings
 from remotegpu.agent.client import ProtocolRefusedError, ServerClient, TokenRefusedError
 from remotegpu.agent.tasks.uplink import RejectedError, UnreachableError
-from remotegpu.agent.token_store import write_private
 from remotegpu.kit.environment import Environment
+from remotegpu.kit.files import write_private
 from remotegpu.protocol.enrolment import EnrolRequest, EnrolResponse
 from remotegpu.protocol.inventory import Inventory
 from remotegpu.protocol.version import PROTOCOL_VERSION

@@ -13,7 +13,7 @@ from remotegpu import __version__
 from remotegpu.agent.journal import Journal
 from remotegpu.agent.settings import Settings
 from remotegpu.agent.syncing import Contact
-from remotegpu.agent.token_store import write_private
+from remotegpu.kit.files import write_private
 
 WRITE_INTERVAL_S = 1.0
 

@@ -5,10 +5,11 @@ hash of the token it replaced there: a new enrolment changes the environment fil
 """
 
 import hashlib
-import os
 from pathlib import Path
 
 import msgspec
+
+from remotegpu.kit import files
 
 
 class _Kept(msgspec.Struct):
@@ -33,24 +34,8 @@ class TokenStore:
 
     def replace(self, token: str) -> None:
         """Keep ``token`` durably: the server will refuse the old one soon."""
-        write_private(
-            self._path, msgspec.json.encode(_Kept(enrolled_sha256=_sha256(self._enrolled), token=token))
-        )
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Replace ``path`` at once and durably, readable by its owner only. Raises ``OSError``."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as target:
-            target.write(content)
-            target.flush()
-            os.fsync(target.fileno())
-        temporary.rename(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+        kept = _Kept(enrolled_sha256=_sha256(self._enrolled), token=token)
+        files.write_private(self._path, msgspec.json.encode(kept))
 
 
 def _sha256(token: str) -> str:

@@ -11,13 +11,13 @@ TRAVERSABLE_DIR = 0o711
 """Others may pass through to what they own, and see nothing else."""
 
 
-def write_private(path: Path, content: str, *, mode: int = 0o600) -> None:
+def write_private(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
     """Replace ``path`` atomically and durably; a crash leaves the old content or the new, never a part."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.write(content)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)

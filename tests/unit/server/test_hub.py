@@ -72,5 +72,15 @@ def test_a_whole_topic_can_be_listened_to() -> None:
     assert [message.key for message in heard] == ["m1", "m2"]
 
 
+def test_several_topics_can_be_listened_to() -> None:
+    messages = hub()
+    heard: list[Message] = []
+    with messages.listening_to(("machines", "tasks"), heard.append):
+        for topic in ("machines", "tasks", "people"):
+            messages.publish(topic, topic)
+    messages.publish("tasks", "after")
+    assert [message.key for message in heard] == ["machines", "tasks"]
+
+
 def test_installations_on_one_redis_have_channels_of_their_own() -> None:
     assert channel(1) != channel(2)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import secrets
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 import structlog
@@ -84,6 +84,14 @@ class Hub:
             listeners.discard(listener)
             if not listeners:
                 self._by_key.pop((topic, key), None)
+
+    @contextlib.contextmanager
+    def listening_to(self, topics: Iterable[str], listener: Listener):
+        """The same for every message of several topics."""
+        with contextlib.ExitStack() as stack:
+            for topic in topics:
+                stack.enter_context(self.listening(topic, None, listener))
+            yield
 
     @contextlib.contextmanager
     def messages(self):

@@ -49,9 +49,7 @@ class Callers:
     @contextlib.contextmanager
     def listening(self) -> Generator[None]:
         """Forget everybody as soon as any server process says that somebody's access has changed."""
-        with contextlib.ExitStack() as stack:
-            for topic in CHANGES:
-                stack.enter_context(self._services.hub.listening(topic, None, self._recent.forget))
+        with self._services.hub.listening_to(CHANGES, self._recent.forget):
             yield
 
     async def _look_up(self, token: str) -> tuple[Caller, float]:

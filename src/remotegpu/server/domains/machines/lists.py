@@ -55,9 +55,7 @@ class MachineLists:
     @contextlib.contextmanager
     def listening(self) -> Generator[None]:
         """Drop pages as soon as any server process says that something they show has changed."""
-        with contextlib.ExitStack() as stack:
-            for topic in CHANGES:
-                stack.enter_context(self._services.hub.listening(topic, None, self._recent.forget))
+        with self._services.hub.listening_to(CHANGES, self._recent.forget):
             yield
 
     async def _make(self, caller: Caller, paging: Paging, filters: dict[str, Any]) -> bytes:
