@@ -5,21 +5,20 @@ acts wait for each other. A sealer then links them into a hash chain in the orde
 of transactions that every snapshot sees as finished: an entry can never commit behind the sealed end.
 """
 
-import hashlib
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from sqlalchemy import func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from remotegpu.protocol import audit_trail
+from remotegpu.protocol.audit_trail import GENESIS
 from remotegpu.server.core import context
 from remotegpu.server.core.context import RequestContext
 from remotegpu.server.core.database import Sessions, transaction
 from remotegpu.server.domains.audit.models import AuditLog, AuditSeal
 
-GENESIS = "0" * 64
 SEAL_LOCK = 0x52475055
 """Advisory lock: one sealer at a time."""
 SEAL_BATCH = 2_000
@@ -66,23 +65,10 @@ def _actor(request: RequestContext) -> str:
 
 
 def entry_hash(previous: str, entry: AuditLog) -> str:
-    """SHA-256 over the previous hash and every column of the entry in canonical JSON (sorted keys, UTC times)."""
-    content = {
-        "id": entry.id,
-        "at": entry.at.timestamp(),
-        "txid": entry.txid,
-        "actor_id": str(entry.actor_id or ""),
-        "actor_name": entry.actor_name,
-        "action": entry.action,
-        "outcome": entry.outcome,
-        "resource_type": entry.resource_type,
-        "resource_id": entry.resource_id,
-        "customer_id": str(entry.customer_id or ""),
-        "address": entry.address,
-        "request_id": entry.request_id,
-        "detail": entry.detail,
-    }
-    return hashlib.sha256(previous.encode() + msgspec.json.encode(content, order="sorted")).hexdigest()
+    """The link that follows ``previous``."""
+    return audit_trail.entry_hash(
+        previous, {column: getattr(entry, column) for column in audit_trail.SEALED_COLUMNS}
+    )
 
 
 async def seal(sessions: Sessions) -> int:
