@@ -18,6 +18,7 @@ SERVER = {
     "AGENT_LEASE_SECONDS": "how long an attempt keeps its lease without a sync",
     "AGENT_SYNC_WAIT": "how long the server holds an agent's poll",
     "AGENT_UNREACHABLE_AFTER": "silence after which a machine counts as unreachable",
+    "DB_APP_GROUP": "role that `remotegpu server migrate` grants the application's rights to; by default `DB_USER`",
     "DB_HOST": "PostgreSQL's host",
     "DB_NAME": "database",
     "DB_OWNER_PASSWORD": "password of the owner role; only `remotegpu server migrate` needs it",
@@ -25,7 +26,7 @@ SERVER = {
     "DB_PASSWORD": "password of the application role",
     "DB_PORT": "PostgreSQL's port",
     "DB_SSLMODE": "libpq's sslmode",
-    "DB_USER": "application role; with another `DB_OWNER_USER` it cannot change or remove audit entries",
+    "DB_USER": "application role, or `DB_USER_FILE`; with another `DB_OWNER_USER` it cannot change audit entries",
     "INSTANCE_NAME": "name of this server process among several; by default random",
     "JWT_ACCESS_EXPIRE": "life of an access token",
     "JWT_REFRESH_EXPIRE": "life of a refresh token",
@@ -75,6 +76,9 @@ class Recorder(Environment):
         self.defaults[key] = default
         return fallback
 
+    def text_or_file(self, key: str, default: str) -> str:
+        return self.text(key, default)
+
     def secret(self, key: str, *, required: bool = True) -> str:
         self.defaults[key] = None if required else ""
         self.hidden.add(key)
@@ -121,7 +125,7 @@ def recorder_factory(recorder: Recorder) -> Callable[[object], Recorder]:
 
 def show_default(name: str, default: str | None) -> str:
     """``see there`` where the default follows from another setting or from chance."""
-    if name in {"DB_OWNER_USER", "INSTANCE_NAME", "S3_PUBLIC_ENDPOINT", "DB_OWNER_PASSWORD"}:
+    if name in {"DB_APP_GROUP", "DB_OWNER_USER", "INSTANCE_NAME", "S3_PUBLIC_ENDPOINT", "DB_OWNER_PASSWORD"}:
         return "see there"
     if default is None:
         return "**required**"

@@ -44,15 +44,22 @@ class Environment:
 
     def secret(self, key: str, *, required: bool = True) -> str:
         """The secret in ``KEY`` or in the file that ``KEY_FILE`` names; never a default, never echoed."""
+        value = self._given(key)
+        if not value and required and not self.variables.get(f"{key}_FILE"):
+            self.problems.append(f"{key}: found nothing, expected {key}_FILE naming a file (or {key})")
+        return value
+
+    def text_or_file(self, key: str, default: str) -> str:
+        """Like :meth:`text`, for what is no secret but changes together with one, such as a rotated role's name."""
+        return self._given(key) or default
+
+    def _given(self, key: str) -> str:
+        """The value of ``KEY``, or what stands in the file ``KEY_FILE``; both at once is a problem."""
         path = self.variables.get(f"{key}_FILE")
         value = self.variables.get(key, "")
         if path and value:
             self.problems.append(f"{key}: found both {key} and {key}_FILE, expected one of them")
-        if path:
-            value = self._read(key, Path(path))
-        if not value and required and not path:
-            self.problems.append(f"{key}: found nothing, expected {key}_FILE naming a file (or {key})")
-        return value
+        return self._read(key, Path(path)) if path else value
 
     def finish(self) -> None:
         """Raise :class:`SettingsError` when anything was wrong."""
@@ -66,7 +73,7 @@ class Environment:
             self.problems.append(f"{key}_FILE: cannot read {path}: {error.strerror}")
             return ""
         if not value:
-            self.problems.append(f"{key}_FILE: {path} is empty, expected the secret in it")
+            self.problems.append(f"{key}_FILE: {path} is empty, expected the value in it")
         return value
 
 

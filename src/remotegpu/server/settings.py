@@ -24,6 +24,8 @@ JWT_KEY_MIN_CHARACTERS = 32
 
 @dataclass(frozen=True, kw_only=True)
 class DatabaseSettings:
+    """``app_group``: the role that is granted what the application needs; ``user`` is it or a member of it."""
+
     host: str
     port: int
     name: str
@@ -32,6 +34,7 @@ class DatabaseSettings:
     sslmode: str
     owner_user: str
     owner_password: str = field(repr=False)
+    app_group: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,11 +116,14 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
-def load_database(env: Environment) -> DatabaseSettings:
-    """The database part alone. The owner role (migrations only) falls back to the application role."""
-    user = env.text("DB_USER", "remotegpu_user")
-    password = env.secret("DB_PASSWORD")
+def load_database(env: Environment, *, migrating: bool = False) -> DatabaseSettings:
+    """The database part alone. The owner role falls back to the application role.
+
+    ``migrating``: only the owner signs in, so its password is needed and the application's is not.
+    """
+    user = env.text_or_file("DB_USER", "remotegpu_user")
     owner = env.text("DB_OWNER_USER", user)
+    password = env.secret("DB_PASSWORD", required=not migrating or owner == user)
     return DatabaseSettings(
         host=env.text("DB_HOST"),
         port=env.parsed("DB_PORT", "5432", parse_port, 5432),
@@ -126,7 +132,8 @@ def load_database(env: Environment) -> DatabaseSettings:
         password=password,
         sslmode=env.parsed("DB_SSLMODE", "verify-full", _one_of(SSL_MODES), "verify-full"),
         owner_user=owner,
-        owner_password=password if owner == user else env.secret("DB_OWNER_PASSWORD", required=False),
+        owner_password=password if owner == user else env.secret("DB_OWNER_PASSWORD", required=migrating),
+        app_group=env.text("DB_APP_GROUP", user),
     )
 
 
