@@ -5,13 +5,15 @@ import json
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from remotegpu import __version__
 from remotegpu.kit.environment import SettingsError
 
 if TYPE_CHECKING:
+    from remotegpu.server.migrations.planning import Plan
     from remotegpu.server.settings import Settings
 
 app = App(name="server", help="Server, worker, migrations, first administrator.")
@@ -45,24 +47,69 @@ def worker() -> int:
 
 
 @app.command
-def migrate(*, json_output: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+def migrate(
+    *,
+    phase: Literal["pre", "post", "all"] = "all",
+    plan: Annotated[bool, Parameter(negative=())] = False,
+    lock_deadline: str = "60s",
+    statement_timeout: str = "15m",
+    release: str | None = None,
+    json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
     """Bring the database schema up to this version. Needs DB_OWNER_USER and DB_OWNER_PASSWORD.
+
+    Exit status 4 when it failed; what was not applied is as it was.
 
     Parameters
     ----------
+    phase
+        pre: what the new version needs, while the old one still runs. post: the rest, once only the new one runs.
+    plan
+        Print what would be applied, with its SQL, and change nothing.
+    lock_deadline
+        How long each migration is tried when other sessions hold its tables. One try waits for a second.
+    statement_timeout
+        The longest that one statement may take.
+    release
+        Name of the release, kept in the ledger; by default this version.
     json_output
-        Print the schema's revision as JSON.
+        Print JSON.
     """
     from remotegpu.server.migrations import run as migrations
+    from remotegpu.server.migrations.errors import MigrationError
 
     try:
-        revision = migrations.upgrade()
+        if plan:
+            return _show_plan(migrations.plan(phase), json_output=json_output)
+        limits = migrations.Limits(
+            lock_deadline=_seconds("--lock-deadline", lock_deadline),
+            statement=_seconds("--statement-timeout", statement_timeout),
+        )
+        done = migrations.upgrade(phase, limits=limits, release=release or __version__)
     except SettingsError as error:
         return _complain(str(error))
+    except MigrationError as error:
+        return _complain(str(error), FAILED)
     if json_output:
-        print(json.dumps({"revision": revision}))  # noqa: T201 - a command's own output
+        print(json.dumps({"revision": done.revision, "applied": done.applied}))  # noqa: T201 - a command's own output
     else:
-        print(f"schema is at {revision}", file=sys.stderr)  # noqa: T201 - same
+        print(f"schema is at {done.revision}", file=sys.stderr)  # noqa: T201 - same
+    return 0
+
+
+def _seconds(option: str, text: str) -> int:
+    from remotegpu.kit.durations import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise SettingsError([f"{option}: {error}"]) from error
+
+
+def _show_plan(plan: "Plan", *, json_output: bool) -> int:
+    from remotegpu.server.migrations import planning
+
+    print(json.dumps(plan.as_json()) if json_output else "\n".join(planning.lines(plan)))  # noqa: T201 - a command's own output
     return 0
 
 

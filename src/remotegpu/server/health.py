@@ -15,8 +15,10 @@ from remotegpu import __version__
 from remotegpu.server.core.errors import UnavailableError
 from remotegpu.server.core.guards import PUBLIC
 from remotegpu.server.core.services import Services
+from remotegpu.server.migrations import readiness
 
 CHECK_SECONDS = 3.0
+OK = readiness.OK
 
 
 class Health(msgspec.Struct, kw_only=True):
@@ -47,10 +49,12 @@ async def health(services: Services) -> Health:
     },
 )
 async def ready(services: Services) -> Response[Readiness]:
-    """The process can serve: database, cache and object store answer."""
-    database, redis, objects = await asyncio.gather(_database(services), _redis(services), _objects(services))
-    checks: dict[str, str] = {"database": database, "redis": redis, "objects": objects}
-    is_ready = all(result == "ok" for result in checks.values())
+    """The process can serve: database, cache and object store answer, and the schema fits this version."""
+    database, schema, redis, objects = await asyncio.gather(
+        _database(services), _schema(services), _redis(services), _objects(services)
+    )
+    checks: dict[str, str] = {"database": database, "schema": schema, "redis": redis, "objects": objects}
+    is_ready = all(result == OK for result in checks.values())
     return Response(Readiness(ready=is_ready, checks=checks), status_code=200 if is_ready else 503)
 
 
@@ -61,28 +65,39 @@ async def metrics() -> Response[bytes]:
 
 
 async def _database(services: Services) -> str:
-    async def ask() -> None:
+    async def ask() -> str:
         async with services.engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
+        return OK
+
+    return await _answer(ask())
+
+
+async def _schema(services: Services) -> str:
+    async def ask() -> str:
+        async with services.engine.connect() as connection:
+            return await readiness.check(connection)
 
     return await _answer(ask())
 
 
 async def _redis(services: Services) -> str:
-    async def ask() -> None:
+    async def ask() -> str:
         await services.redis.ping()  # pyright: ignore[reportGeneralTypeIssues] - redis-py types it as sync or async
+        return OK
 
     return await _answer(ask())
 
 
 async def _objects(services: Services) -> str:
-    async def ask() -> None:
+    async def ask() -> str:
         await services.objects.size("health/probe")
+        return OK
 
     return await _answer(ask())
 
 
-async def _answer(question: Coroutine[None, None, None]) -> str:
+async def _answer(question: Coroutine[None, None, str]) -> str:
     """``ok`` or what is wrong, in bounded time: taking a question to a hanging database back takes it ten seconds."""
     asking = asyncio.create_task(question)
     done, _ = await asyncio.wait({asking}, timeout=CHECK_SECONDS)
@@ -90,23 +105,22 @@ async def _answer(question: Coroutine[None, None, None]) -> str:
         _abandon(asking)
         return f"no answer within {CHECK_SECONDS:g} s"
     try:
-        asking.result()
+        return asking.result()
     except (SQLAlchemyError, RedisError, UnavailableError, OSError) as error:
         return f"does not answer: {type(error).__name__}"
-    return "ok"
 
 
-_abandoned: set[asyncio.Task[None]] = set()
+_abandoned: set[asyncio.Task[str]] = set()
 
 
-def _abandon(asking: asyncio.Task[None]) -> None:
+def _abandon(asking: asyncio.Task[str]) -> None:
     """Let it end on its own; whatever comes of it, nobody waits for it any more."""
     asking.cancel()
     _abandoned.add(asking)
     asking.add_done_callback(_forget)
 
 
-def _forget(asking: asyncio.Task[None]) -> None:
+def _forget(asking: asyncio.Task[str]) -> None:
     _abandoned.discard(asking)
     if not asking.cancelled():
         asking.exception()

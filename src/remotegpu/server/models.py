@@ -2,6 +2,7 @@
 
 from remotegpu.server.core.database import Base
 from remotegpu.server.core.idempotency import IdempotencyKey
+from remotegpu.server.core.schema_ledger import SchemaLedger
 from remotegpu.server.domains.access.models import AccessSession
 from remotegpu.server.domains.allocations.models import Allocation, ReclaimStep
 from remotegpu.server.domains.audit.models import AuditLog, AuditSeal
@@ -25,6 +26,7 @@ __all__ = [
     "Machine",
     "NodeToken",
     "ReclaimStep",
+    "SchemaLedger",
     "SshKey",
     "Task",
     "User",

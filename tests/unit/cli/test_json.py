@@ -51,9 +51,10 @@ def test_down_says_whether_anything_ran(tmp_path: Path, capsys: pytest.CaptureFi
 def test_migrate_says_the_revision(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(migrations, "upgrade", lambda: "0042")
+    done = migrations.Migrated(revision="0042_pre_x", applied=("0042_pre_x",))
+    monkeypatch.setattr(migrations, "upgrade", lambda *_, **__: done)
     assert run(["server", "migrate", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"revision": "0042"}
+    assert json.loads(capsys.readouterr().out) == {"revision": "0042_pre_x", "applied": ["0042_pre_x"]}
 
 
 def test_enrolment_says_machine_and_file_and_no_token(

@@ -861,7 +861,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The process can serve: database, cache and object store answer */
+        /** The process can serve: database, cache and object store answer, and the schema fits this version */
         get: operations["HealthReadyReady"];
         put?: never;
         post?: never;

@@ -1,7 +1,5 @@
 """The tables of the first release"""
 
-import os
-
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
@@ -361,7 +359,6 @@ def upgrade() -> None:
     op.create_index(op.f("ix_artifacts_task_id"), "artifacts", ["task_id"], unique=False)
     # ### end Alembic commands ###
     protect_audit()
-    grant_application_role()
 
 
 def protect_audit() -> None:
@@ -379,23 +376,3 @@ def protect_audit() -> None:
             f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table} "
             "FOR EACH STATEMENT EXECUTE FUNCTION refuse_audit_change()"
         )
-
-
-def grant_application_role() -> None:
-    """The application may change data, no schema, and may only add to the audit tables."""
-    role = application_role()
-    if role is None:
-        return
-    op.execute(f"GRANT USAGE ON SCHEMA public TO {role}")
-    op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}")
-    op.execute(f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}")
-    op.execute(f"REVOKE UPDATE, DELETE, TRUNCATE ON audit_logs, audit_seals FROM {role}")
-    op.execute(f"REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM {role}")
-
-
-def application_role() -> str | None:
-    """Quoted name of the application role; None when it owns the tables itself (no separate owner configured)."""
-    role = os.environ.get("DB_USER", "remotegpu_user")
-    if role == os.environ.get("DB_OWNER_USER", role):
-        return None
-    return op.get_bind().dialect.identifier_preparer.quote(role)
