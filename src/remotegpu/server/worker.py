@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import os
 import signal
+from pathlib import Path
 
 import structlog
 from redis.exceptions import RedisError
@@ -19,9 +21,16 @@ from remotegpu.server.signals import connect_signals
 log = structlog.get_logger()
 
 
+def show_life() -> None:
+    """Touch the file named by ``ALIVE_FILE``, whose age tells a container's health check that sweeps still begin."""
+    if path := os.environ.get("ALIVE_FILE"):
+        Path(path).touch()
+
+
 async def repeat(services: Services, sweep: sweeps.Sweep) -> None:
     """Run one sweep for ever. A failure is logged and tried again at the next turn."""
     while True:
+        show_life()
         try:
             await sweep.run(services)
         except (SQLAlchemyError, RedisError, RemoteGPUError, OSError) as error:

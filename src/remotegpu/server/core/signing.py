@@ -24,6 +24,12 @@ class Signer:
         self, url: str, now: datetime, lifetime: timedelta, more: dict[str, str] | None = None
     ) -> str:
         """``url`` with a signature that lets anybody GET it for ``lifetime``. ``more``: parameters to sign with it."""
+        return self.presigned("GET", url, now, lifetime, more)
+
+    def presigned(
+        self, method: str, url: str, now: datetime, lifetime: timedelta, more: dict[str, str] | None = None
+    ) -> str:
+        """The same for any method."""
         parts = urllib.parse.urlsplit(url)
         parameters = {
             "X-Amz-Algorithm": ALGORITHM,
@@ -34,7 +40,7 @@ class Signer:
             **(more or {}),
         }
         query = "&".join(f"{_quoted(name)}={_quoted(parameters[name])}" for name in sorted(parameters))
-        lines = ["GET", parts.path, query, f"host:{parts.netloc}", "", "host", "UNSIGNED-PAYLOAD"]
+        lines = [method, parts.path, query, f"host:{parts.netloc}", "", "host", "UNSIGNED-PAYLOAD"]
         return f"{url}?{query}&X-Amz-Signature={self._signature(lines, now)}"
 
     def _scope(self, now: datetime) -> str:
