@@ -41,6 +41,7 @@ COMMANDS: tuple[tuple[str, str, Group, str], ...] = (
     ("server", "remotegpu.cli.server:app", PROGRAMS, "Server, worker, migrations, first administrator."),
     ("agent", "remotegpu.cli.agent:app", PROGRAMS, "The program on a GPU host."),
     ("site", "remotegpu.cli.site:app", PROGRAMS, "A deployment out of one remotegpu.yaml."),
+    ("backups", "remotegpu.cli.backups:app", PROGRAMS, "Backups of a site: make, check, restore, try out."),
 )
 HIDDEN: tuple[tuple[str, str], ...] = (
     ("ssh-proxy", "remotegpu.cli.client.ssh:ssh_proxy"),  # OpenSSH's ProxyCommand

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import subprocess
 import time
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ TIMED_OUT = 124
 """Exit status that stands for a command that took too long, as ``timeout`` of coreutils has it."""
 NOT_FOUND = 127
 """Exit status that stands for a program that is not there, as shells have it."""
+GRACE_S = 10.0
+"""How long a command that is called off may take to leave things tidy."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -93,8 +96,20 @@ def attempt(command: Command) -> Done:
         output, _ = process.communicate(command.stdin, timeout=command.timeout_s)
         code = process.returncode
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, 9)
+        os.killpg(process.pid, signal.SIGKILL)
         output, _ = process.communicate()
         code = TIMED_OUT
+    except BaseException:  # we are being ended ourselves: nothing that we started stays behind
+        _end(process)
+        raise
     said = command.without_secrets(output.decode("utf-8", errors="replace"))
     return Done(code, said, time.monotonic() - began)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    os.killpg(process.pid, signal.SIGTERM)
+    try:
+        process.communicate(timeout=GRACE_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()

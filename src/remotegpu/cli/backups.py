@@ -1,0 +1,209 @@
+"""``remotegpu backups``: make, check, restore and try out backups. Runs in the site's ``backup`` container.
+
+Exit status: 0 done, 1 failed, 2 wrong use.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from remotegpu.cli.output import print_json, print_line, print_note, print_table, show_bytes
+from remotegpu.kit.clock import utc_now
+from remotegpu.kit.environment import SettingsError
+
+if TYPE_CHECKING:
+    from remotegpu.site.backups.manifests import Manifest
+    from remotegpu.site.backups.settings import Settings
+
+app = App(name="backups", help="Backups of a site: make, check, restore, try out.", help_format="plaintext")
+
+FAILED, WRONG_USE = 1, 2
+
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON.")]
+
+
+def _guarded(work: "Callable[[Settings], int]", *, json_output: bool) -> int:
+    """Run ``work`` with the settings; what can go wrong becomes a message and an exit status."""
+    from remotegpu.site.backups import settings
+    from remotegpu.site.backups.errors import BackupError, UsageError
+    from remotegpu.site.lock import SiteBusyError
+
+    try:
+        return work(settings.load())
+    except (SettingsError, UsageError) as error:
+        return _complain(str(error), WRONG_USE, json_output=json_output)
+    except (BackupError, SiteBusyError) as error:
+        return _complain(str(error), FAILED, json_output=json_output)
+
+
+def _complain(message: str, status: int, *, json_output: bool) -> int:
+    if json_output:
+        print_json({"ok": False, "error": message})
+    print_note(f"remotegpu: {message}")
+    return status
+
+
+@app.command
+def run(
+    *,
+    kind: Annotated[str, Parameter(help="database, base, redis, objects, or all of them.")] = "all",
+    why: Annotated[str, Parameter(help="What it is made for; kept with it.")] = "",
+    accept_deletions: Annotated[
+        bool, Parameter(negative=(), help="Many objects were deleted on purpose: believe it.")
+    ] = False,
+    json_output: Json = False,
+) -> int:
+    """Make a backup now."""
+
+    def work(settings: "Settings") -> int:
+        from remotegpu.site.backups import making
+
+        made = making.make(
+            settings,
+            making.wanted(settings, kind),
+            why=why,
+            say=print_note,
+            accept_deletions=accept_deletions,
+        )
+        if json_output:
+            print_json({"ok": True, "backups": made})
+        else:
+            _show(made)
+        return 0
+
+    return _guarded(work, json_output=json_output)
+
+
+@app.command(name="list")
+def list_backups(
+    *,
+    kind: Annotated[str, Parameter(help="database, base, redis, objects, or all of them.")] = "all",
+    json_output: Json = False,
+) -> int:
+    """List the backups there are, oldest first."""
+
+    def work(settings: "Settings") -> int:
+        from remotegpu.site.backups.store import Store
+
+        found = [each for each in Store(settings.backup_dir).all() if kind in {"all", each.kind}]
+        if json_output:
+            print_json({"ok": True, "backups": found})
+        else:
+            _show(found)
+        return 0
+
+    return _guarded(work, json_output=json_output)
+
+
+def _show(found: "list[Manifest]") -> None:
+    rows = [
+        [
+            each.id,
+            each.kind,
+            f"{each.finished_at:%Y-%m-%d %H:%M:%S}",
+            f"{each.duration_s:.1f} s",
+            show_bytes(each.size),
+            _content(each),
+            each.why or "-",
+        ]
+        for each in found
+    ]
+    print_table(
+        ("BACKUP", "KIND", "FINISHED (UTC)", "TOOK", "SIZE", "CONTENT", "WHY"), rows, empty="no backups yet"
+    )
+
+
+def _content(manifest: "Manifest") -> str:
+    if manifest.database is not None:
+        return f"{len(manifest.database.tables)} tables, {manifest.database.rows} rows"
+    if manifest.base is not None:
+        return f"{manifest.base.type} {manifest.base.label}"
+    if manifest.objects is not None:
+        return f"{manifest.objects.objects} objects"
+    return "RDB and AOF" if manifest.redis is not None and manifest.redis.aof else "RDB"
+
+
+@app.command
+def verify(backup: str | None = None, /, *, json_output: Json = False) -> int:
+    """Read backups from end to end and compare them with their checksums: one, or all of them.
+
+    Parameters
+    ----------
+    backup
+        Its id; without one, all.
+    """
+
+    def work(settings: "Settings") -> int:
+        from remotegpu.site.backups import outcomes, upkeep
+        from remotegpu.site.backups.errors import BackupError
+
+        with outcomes.recorded(settings.backup_dir, "verify"):
+            results = upkeep.verify(settings, backup, print_note)
+            bad = [each for each in results if each.problems]
+            if json_output:
+                print_json({"ok": not bad, "verified": results})
+            if bad:
+                found = [f"{each.id}: {problem}" for each in bad for problem in each.problems]
+                raise BackupError("\n".join(found))
+        if not json_output:
+            print_line(f"{len(results)} verified, all whole")
+        return 0
+
+    return _guarded(work, json_output=False)
+
+
+@app.command
+def prune(
+    *,
+    dry_run: Annotated[bool, Parameter(negative=(), help="Only say what would go.")] = False,
+    json_output: Json = False,
+) -> int:
+    """Remove what was kept long enough. The newest good backup of each kind always stays."""
+
+    def work(settings: "Settings") -> int:
+        from remotegpu.site.backups import upkeep
+        from remotegpu.site.backups.work import restoring, writing
+
+        now = utc_now()
+        with restoring(settings, "pruning of backups", now), writing(settings, "pruning", now) as found:
+            gone = upkeep.prune(settings, found, now, dry_run=dry_run)
+        ids = [manifest.id for manifest in gone.backups]
+        if json_output:
+            print_json({"ok": True, "dry_run": dry_run, "removed": ids, "contents": gone.contents})
+        else:
+            would = "would remove" if dry_run else "removed"
+            print_line(
+                f"{would} {len(ids)} backups and {gone.contents} contents of objects"
+                + "".join(f"\n  {one}" for one in ids)
+            )
+        return 0
+
+    return _guarded(work, json_output=json_output)
+
+
+@app.command
+def wal_status(*, json_output: Json = False) -> int:
+    """Show how far the archive is behind the database, in seconds of work that would be lost: the measured RPO."""
+
+    def work(settings: "Settings") -> int:
+        from remotegpu.site.backups import wal
+
+        found = wal.status(settings)
+        if json_output:
+            print_json(found)
+        else:
+            print_line(f"archive is behind by  {found.lag_s:.1f} s" + ("" if found.exact else " at most"))
+            print_line(
+                f"last archived         {found.last_archived_wal or '-'} at {_moment(found.last_archived_at)}"
+            )
+            print_line(f"waiting               {found.waiting} segments")
+            print_line(f"failing               {'yes, ' + found.last_failed_wal if found.failing else 'no'}")
+        return FAILED if found.failing else 0
+
+    return _guarded(work, json_output=json_output)
+
+
+def _moment(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "-"

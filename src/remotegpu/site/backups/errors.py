@@ -1,0 +1,9 @@
+"""What can go wrong with a backup. Each message says what was found, what was expected, what to do."""
+
+
+class BackupError(Exception):
+    """Root of them all."""
+
+
+class UsageError(BackupError):
+    """The command asks for something that cannot be."""

@@ -1,0 +1,217 @@
+"""pgBackRest: base backups and WAL, with which any moment can be restored. Its key is in its own configuration file."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from remotegpu.site.backups.errors import BackupError
+from remotegpu.site.backups.manifests import Base
+from remotegpu.site.backups.settings import Settings
+from remotegpu.site.backups.work import Say
+from remotegpu.site.runner import Command, CommandError, Done, attempt, run
+
+FULL_EVERY = timedelta(days=7)
+DAY_S = 86_400.0
+QUIET = ("--log-level-console=off", "--log-level-stderr=error", "--log-level-file=off")
+MISSING_STANZA = {1, 3}
+"""Status codes of ``info``: no stanza at all, or none that this repository knows."""
+HINTS = (
+    ("CryptoError", "the key in pgBackRest's configuration does not open the repository"),
+    ("unable to flush", "the key in pgBackRest's configuration does not open the repository"),
+    ("No space left", "the disk is full"),
+    ("LockError", "another pgBackRest is at work; wait until it has ended"),
+    (
+        "ArchiveTimeout",
+        "PostgreSQL hands over no WAL: look at archive_mode and archive_command, and into its log",
+    ),
+)
+
+
+class Stamp(msgspec.Struct, frozen=True):
+    start: int
+    stop: int
+
+
+class Span(msgspec.Struct, frozen=True):
+    start: str
+    stop: str
+
+
+class Sizes(msgspec.Struct, frozen=True):
+    size: int
+    repository: dict[str, int | None]
+
+
+class Repository(msgspec.Struct, frozen=True):
+    key: int
+
+
+class Database(msgspec.Struct, frozen=True, rename={"repository": "repo-key"}):
+    repository: int
+
+
+class Backup(msgspec.Struct, frozen=True):
+    """One base backup. ``timestamp``: seconds since 1970."""
+
+    label: str
+    type: str
+    timestamp: Stamp
+    archive: Span
+    info: Sizes
+    database: Database
+
+    @property
+    def at(self) -> datetime:
+        """From this moment on everything can be restored."""
+        return datetime.fromtimestamp(self.timestamp.stop, UTC)
+
+
+class Status(msgspec.Struct, frozen=True):
+    code: int
+    message: str
+
+
+class StanzaRepository(msgspec.Struct, frozen=True):
+    key: int
+    status: Status
+    cipher: str = "none"
+
+
+class Archive(msgspec.Struct, frozen=True):
+    """WAL segments from ``min`` to ``max``."""
+
+    id: str
+    min: str | None
+    max: str | None
+    database: Database
+
+
+class Stanza(msgspec.Struct, frozen=True):
+    """What ``info`` says. ``repo``: one entry per repository, the local one first."""
+
+    name: str
+    status: Status
+    backup: tuple[Backup, ...] = ()
+    repo: tuple[StanzaRepository, ...] = ()
+    archive: tuple[Archive, ...] = ()
+
+    def of(self, repository: int) -> list[Backup]:
+        """Oldest first."""
+        found = [each for each in self.backup if each.database.repository == repository]
+        return sorted(found, key=lambda each: each.timestamp.stop)
+
+
+def command(settings: Settings, *arguments: str) -> Command:
+    return Command(argv=("pgbackrest", f"--stanza={settings.stanza}", *arguments), timeout_s=DAY_S)
+
+
+def checked(asked: Command, what: str) -> Done:
+    """Run it. Raises :class:`BackupError` that says in plain words what is the matter, where that is known."""
+    try:
+        return run(asked)
+    except CommandError as error:
+        raise BackupError(f"{what}: {explained(error.done.output)}{error}") from error
+
+
+def explained(output: str) -> str:
+    """What pgBackRest's complaint means, for the known ones. Pure."""
+    return next((f"{meaning}. " for sign, meaning in HINTS if sign in output), "")
+
+
+def info(settings: Settings) -> Stanza:
+    """Raises :class:`BackupError` when pgBackRest cannot say."""
+    done = checked(command(settings, "info", "--output=json", *QUIET), "pgBackRest does not show its backups")
+    return parsed(done.output)
+
+
+def parsed(output: str) -> Stanza:
+    """Pure. Raises :class:`BackupError`."""
+    try:
+        stanzas: list[Any] = msgspec.json.decode(output.encode())  # Any: converted on the next line
+        return msgspec.convert(stanzas[0], Stanza)
+    except (msgspec.MsgspecError, IndexError) as error:
+        raise BackupError(
+            f"pgBackRest's list of backups reads {output[:200]!r}, expected JSON: {error}"
+        ) from error
+
+
+def next_type(backups: Sequence[Backup], now: datetime) -> str:
+    """``full`` once a week, ``diff`` in between. Pure."""
+    full = [backup.at for backup in backups if backup.type == "full"]
+    return "diff" if full and now - max(full) < FULL_EVERY - timedelta(hours=1) else "full"
+
+
+def back_up(settings: Settings, now: datetime, say: Say) -> list[Base]:
+    """A base backup into every repository; the WAL that goes with it is there when this returns."""
+    stanza = info(settings)
+    if stanza.status.code in MISSING_STANZA or any(
+        each.status.code in MISSING_STANZA for each in stanza.repo
+    ):
+        say(f"creating stanza {settings.stanza}")
+        checked(command(settings, "stanza-create", *QUIET), "pgBackRest cannot use its repository")
+    check(settings)
+    made: list[Base] = []
+    for repository in [each.key for each in stanza.repo] or [1]:
+        kind = next_type(stanza.of(repository), now)
+        say(f"base backup ({kind}) into repository {repository}")
+        retention = f"--repo{repository}-retention-full"
+        checked(
+            command(
+                settings,
+                "backup",
+                f"--repo={repository}",
+                f"--type={kind}",
+                "--start-fast",
+                f"{retention}-type=time",
+                f"{retention}={settings.wal_days}",
+                *QUIET,
+            ),
+            "the base backup failed",
+        )
+        made.append(described(info(settings).of(repository)[-1]))
+    return made
+
+
+def described(backup: Backup) -> Base:
+    """For the manifest. A repository of bundles knows its size as ``delta``. Pure."""
+    sizes = backup.info.repository
+    return Base(
+        label=backup.label,
+        type=backup.type,
+        repository=backup.database.repository,
+        size=backup.info.size,
+        repository_size=sizes.get("size") or sizes.get("delta") or 0,
+        wal_start=backup.archive.start,
+        wal_stop=backup.archive.stop,
+    )
+
+
+def check(settings: Settings) -> None:
+    """Make PostgreSQL hand over its current WAL segment and wait until it is in the repository."""
+    checked(command(settings, "check", *QUIET), "WAL does not reach the repository")
+
+
+def verify(settings: Settings) -> list[str]:
+    """What is wrong in the repositories: every file of every backup and every WAL segment is read."""
+    done = attempt(command(settings, "verify", "--output=text", *QUIET))
+    if done.code != 0:
+        return [f"pgBackRest verify: {explained(done.output)}{done.output.strip()[-2000:]}"]
+    return complaints(done.output)
+
+
+def complaints(output: str) -> list[str]:
+    """Lines of ``verify`` that count something other than nothing. Pure."""
+    bad = ("missing:", "checksum invalid:", "size invalid:", "other:")
+    lines = [line.strip() for line in output.splitlines()]
+    found: list[str] = []
+    for line in lines:
+        for part in line.split(","):
+            name, _, count = part.strip().partition(": ")
+            if f"{name}:" in bad and count.strip() not in {"0", ""}:
+                found.append(line)
+                break
+        if "error" in line.lower() and "status: error" in line.lower():
+            found.append(line)
+    return list(dict.fromkeys(found))
