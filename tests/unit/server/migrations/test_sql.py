@@ -1,4 +1,4 @@
-"""The SQL of every migration, as the plan shows it and as squawk judges it: no long lock, nothing the old code misses."""
+"""The SQL of every migration: as the plan shows it, and as squawk judges it (long locks, what the old code misses)."""
 
 import subprocess
 import sys
