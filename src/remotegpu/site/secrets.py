@@ -15,90 +15,127 @@ from remotegpu.site.config.model import Service
 
 DIRECTORY = "secrets"
 ONLY_READ_BY_OWNER = 0o400
+FIRST_ROLE = "remotegpu_app_a"
 QUARTER_DAYS = 90
 """Section 7.7.2 of the deployment plan: each quarter."""
 
-Kind = Literal["password", "access-key", "signing-key", "ssh-key"]
+Kind = Literal["password", "access-key", "signing-key", "ssh-key", "role"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Secret:
-    """``readers``: services that get it. ``due_days``: after which it should be replaced; None: when there is need."""
+    """``readers``: services that get it as it is. ``due_days``: after which it should be replaced; None: when needed.
+
+    A file may hold several lines: the first is in use, the others are still accepted.
+    """
 
     name: str
     kind: Kind
-    readers: tuple[Service, ...]
-    due_days: int | None
+    readers: tuple[Service, ...] = ()
+    due_days: int | None = QUARTER_DAYS
     en: str
     zh: str
 
+
+APPLICATION: tuple[Service, ...] = ("backend", "worker")
+PROGRAMS: tuple[Service, ...] = (*APPLICATION, "migrate")
+"""What is made from the backend's image, and reads the same settings."""
 
 CATALOGUE: tuple[Secret, ...] = (
     Secret(
         name="db_superuser_password",
         kind="password",
         readers=("postgresql",),
-        due_days=QUARTER_DAYS,
-        en="PostgreSQL's superuser",
-        zh="PostgreSQL 超级用户密码",
+        en="PostgreSQL's superuser, who only signs in on the machine itself",
+        zh="PostgreSQL 超级用户密码，仅限本机登录",
     ),
     Secret(
         name="db_owner_password",
         kind="password",
-        readers=("backend",),
-        due_days=QUARTER_DAYS,
+        readers=("migrate",),
         en="role that owns the tables; used by migrations only",
         zh="表所有者角色密码，仅用于迁移",
     ),
     Secret(
-        name="db_password",
-        kind="password",
-        readers=("backend", "worker"),
-        due_days=QUARTER_DAYS,
-        en="role of the application",
-        zh="应用角色密码",
+        name="db_user",
+        kind="role",
+        readers=PROGRAMS,
+        due_days=None,
+        en="which of the two application roles is in use",
+        zh="当前使用的应用角色",
     ),
+    Secret(name="db_password_a", kind="password", en="first application role", zh="应用角色 A 的密码"),
+    Secret(name="db_password_b", kind="password", en="second application role", zh="应用角色 B 的密码"),
     Secret(
         name="redis_password",
         kind="password",
-        readers=("redis", "backend", "worker"),
-        due_days=QUARTER_DAYS,
-        en="Redis",
-        zh="Redis 密码",
+        en="Redis, for the application",
+        zh="Redis 应用密码",
+    ),
+    Secret(
+        name="redis_backup_password",
+        kind="password",
+        readers=("backup",),
+        en="Redis, for backups",
+        zh="Redis 备份密码",
+    ),
+    Secret(
+        name="redis_health_password",
+        kind="password",
+        readers=("redis",),
+        en="Redis, for its health check, which may only ping",
+        zh="Redis 健康检查密码，仅可执行 PING",
     ),
     Secret(
         name="s3_access_key",
         kind="access-key",
-        readers=("rustfs", "backend", "worker"),
-        due_days=QUARTER_DAYS,
+        readers=("rustfs", *PROGRAMS, "backup"),
+        due_days=None,
         en="name of the object store's key",
         zh="对象存储访问密钥",
     ),
     Secret(
         name="s3_secret_key",
         kind="password",
-        readers=("rustfs", "backend", "worker"),
-        due_days=QUARTER_DAYS,
+        readers=("rustfs", *PROGRAMS, "backup"),
+        due_days=None,
         en="the object store's key",
         zh="对象存储密钥",
     ),
     Secret(
         name="jwt_secret",
         kind="signing-key",
-        readers=("backend", "worker"),
-        due_days=QUARTER_DAYS,
+        readers=PROGRAMS,
         en="signs access tokens",
         zh="访问令牌签名密钥",
     ),
     Secret(
         name="ssh_ca_key",
         kind="ssh-key",
-        readers=("backend", "worker"),
+        readers=PROGRAMS,
         due_days=None,
         en="signs the certificates with which people reach machines",
         zh="签发用户访问机器所用证书的 CA 密钥",
     ),
+    Secret(
+        name="backup_cipher_key",
+        kind="password",
+        due_days=None,
+        en="encrypts continuous backups; without it they are noise",
+        zh="持续备份的加密密钥；丢失后备份无法读取",
+    ),
 )
+
+
+def read(site: Path, name: str) -> list[str]:
+    """The lines of a secret: the one in use first. Raises :class:`FileNotFoundError`."""
+    text = (site / DIRECTORY / name).read_text(encoding="utf-8")
+    return [text] if text.startswith("-----BEGIN") else text.split("\n")
+
+
+def write(site: Path, name: str, lines: Sequence[str]) -> None:
+    """Replace a secret. Durable when it returns."""
+    files.write_private(site / DIRECTORY / name, "\n".join(lines), mode=ONLY_READ_BY_OWNER)
 
 
 def ensure(site: Path, catalogue: Sequence[Secret] = CATALOGUE) -> list[str]:
@@ -117,6 +154,8 @@ def new_value(kind: Kind) -> str:
         from remotegpu.kit import private_keys  # noqa: PLC0415 - cryptography takes its time to load
 
         return private_keys.new_ssh_key()
+    if kind == "role":
+        return FIRST_ROLE
     if kind == "access-key":
         return secrets.token_hex(10).upper()
     return secrets.token_hex(32)

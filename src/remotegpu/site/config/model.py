@@ -15,10 +15,14 @@ ReleaseTag = r"^(v\d+\.\d+\.\d+(-[0-9A-Za-z.]+)?|main-[0-9a-f]{7,40})\Z"
 Path = r"^/[^\x00]*\Z"
 ClockTime = r"^([01]\d|2[0-3]):[0-5]\d\Z"
 Memory = r"^[1-9]\d*(m|g)\Z"
-Email = r"^[^@\s]{1,64}@[^@\s]{3,253}\Z"
 HttpUrl = r"^https?://[^\s]+\Z"
 
-Service = Literal["nginx", "backend", "worker", "frontend", "postgresql", "redis", "rustfs"]
+Network4 = r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}\Z"
+AgeRecipient = r"^age1[02-9ac-hj-np-z]{58}\Z"
+
+Service = Literal[
+    "nginx", "backend", "frontend", "worker", "migrate", "postgresql", "redis", "rustfs", "backup"
+]
 Exposable = Literal["postgresql", "redis", "rustfs"]
 
 
@@ -61,6 +65,15 @@ class Site(Section, kw_only=True, frozen=True):
             says="an absolute path",
         ),
     ] = "/opt/remotegpu"
+    timezone: Annotated[
+        str,
+        about(
+            "Time zone of the times in this file and of the containers.",
+            "本文件中的时间以及容器所用的时区。",
+            pattern=r"^[A-Za-z0-9_+/-]+\Z",
+            says="a name such as Asia/Shanghai or UTC",
+        ),
+    ] = "Asia/Shanghai"
 
 
 class Release(Section, kw_only=True, frozen=True):
@@ -89,6 +102,42 @@ class Release(Section, kw_only=True, frozen=True):
             le=50,
         ),
     ] = 5
+    start_seconds: Annotated[
+        int,
+        about(
+            "How long a new release may take until it is healthy; after that the old one stays.",
+            "新版本达到健康状态的最长时间，超时则继续使用旧版本。",
+            ge=5,
+            le=3600,
+        ),
+    ] = 60
+    watch_seconds: Annotated[
+        int,
+        about(
+            "How long the new release is watched after the switch before the old one may go.",
+            "切换后观察新版本的时间，之后才会停用旧版本。",
+            ge=0,
+            le=3600,
+        ),
+    ] = 10
+    error_percent: Annotated[
+        float,
+        about(
+            "Share of failed requests (5xx) while watching above which the old release is brought back.",
+            "观察期内 5xx 请求占比超过该值时自动恢复旧版本。",
+            ge=0,
+            le=100,
+        ),
+    ] = 5.0
+    drain_seconds: Annotated[
+        int,
+        about(
+            "How long connections of the old release are waited for when it has to stop.",
+            "停用旧版本前等待其连接结束的最长时间。",
+            ge=0,
+            le=86_400,
+        ),
+    ] = 30
 
 
 class Components(Section, kw_only=True, frozen=True):
@@ -125,10 +174,12 @@ class S3(Section, kw_only=True, frozen=True):
 
 class Tls(Section, kw_only=True, frozen=True):
     mode: Annotated[
-        Literal["files", "local-ca"],
+        Literal["files", "local-ca", "acme"],
         about(
-            "files: your own certificate. local-ca: a certificate authority of the site, to be trusted on each client.",
-            "files：使用自有证书。local-ca：由站点自建的 CA 签发，需在各客户端信任。",
+            "files: your own certificate. local-ca: a certificate authority of the site, to be trusted on each client. "
+            "acme: a public certificate, renewed by itself (the domain must reach http_port from outside).",
+            "files：使用自有证书。local-ca：由站点自建的 CA 签发，需在各客户端信任。"
+            "acme：自动申请并续期公共证书（外部须能通过该域名访问 http_port）。",
         ),
     ] = "local-ca"
     certificate: Annotated[
@@ -149,6 +200,24 @@ class Tls(Section, kw_only=True, frozen=True):
             says="an absolute path",
         ),
     ] = ""
+    acme_directory: Annotated[
+        str,
+        about(
+            "With acme: the directory URL of the authority.",
+            "acme 模式：证书颁发机构的目录地址。",
+            pattern=HttpUrl,
+            says="a URL",
+        ),
+    ] = "https://acme-v02.api.letsencrypt.org/directory"
+    acme_email: Annotated[
+        str,
+        about(
+            "With acme: where the authority writes to.",
+            "acme 模式：接收颁发机构通知的邮箱。",
+            pattern=r"^(|[^@\s]{1,64}@[^@\s]{3,253})\Z",
+            says="an e-mail address",
+        ),
+    ] = ""
 
 
 class Network(Section, kw_only=True, frozen=True):
@@ -157,6 +226,31 @@ class Network(Section, kw_only=True, frozen=True):
         about("Port that redirects to HTTPS.", "重定向到 HTTPS 的端口。", ge=1, le=65535),
     ] = 80
     https_port: Annotated[int, about("Port of the site.", "站点端口。", ge=1, le=65535)] = 443
+    subnet: Annotated[
+        str,
+        about(
+            "Private /22 network of the containers; no other network of this node may overlap it.",
+            "容器使用的 /22 私有网段，不能与本节点的其他网络重叠。",
+            pattern=Network4,
+            says="a network such as 172.30.0.0/22",
+        ),
+    ] = "172.30.0.0/22"
+    requests_per_second: Annotated[
+        int,
+        about(
+            "Requests per second that one client address may send on average; bursts of twice as many pass.",
+            "单个客户端地址每秒允许的平均请求数，允许两倍的突发。",
+            ge=1,
+            le=100_000,
+        ),
+    ] = 100
+    trusted_proxies: Annotated[
+        list[Annotated[str, about("A network.", "网段。", pattern=Network4, says="a network")]],
+        about(
+            "Networks of load balancers in front of this node, whose X-Forwarded-For is believed.",
+            "本节点前方负载均衡所在的网段，信任其 X-Forwarded-For。",
+        ),
+    ] = []
     internal_address: Annotated[
         str,
         about(
@@ -194,6 +288,22 @@ class Backup(Section, kw_only=True, frozen=True):
             says="HH:MM",
         ),
     ] = "03:00"
+    drill_at: Annotated[
+        str,
+        about(
+            "Time of the nightly drill, which restores the newest backup and compares it.",
+            "每晚恢复演练的时间：恢复最新备份并核对。",
+            pattern=ClockTime,
+            says="HH:MM",
+        ),
+    ] = "04:00"
+    age_recipients: Annotated[
+        list[Annotated[str, about("A public key.", "公钥。", pattern=AgeRecipient, says="age1...")]],
+        about(
+            "Public age keys that can open the bundle of secrets. Keep their private halves off this node.",
+            "可解开密钥备份包的 age 公钥；对应私钥不要放在本节点上。",
+        ),
+    ] = []
     keep_days: Annotated[int, about("Days a dump is kept.", "全量备份保留天数。", ge=1, le=3650)] = 30
     wal_days: Annotated[
         int,

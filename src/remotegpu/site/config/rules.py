@@ -2,22 +2,34 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from ipaddress import ip_address
+from ipaddress import IPv4Network, ip_address
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from remotegpu.site.config.model import Config
 from remotegpu.site.config.problems import ConfigProblem, closest
 from remotegpu.site.config.versions import is_fixed, manifest
 
+SUBNET_BITS = 22
+
 
 def contradictions(config: Config) -> list[ConfigProblem]:
     """Everything that cannot be true together."""
     return [
+        *_timezone(config),
         *_object_store(config),
         *_tls(config),
         *_network(config),
         *_backup(config),
         *_images(config),
     ]
+
+
+def _timezone(config: Config) -> Iterator[ConfigProblem]:
+    try:
+        ZoneInfo(config.site.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        remedy = "Name one of the tz database, such as Asia/Shanghai or UTC."
+        yield ConfigProblem("site.timezone", config.site.timezone, "a time zone", remedy)
 
 
 def _object_store(config: Config) -> Iterator[ConfigProblem]:
@@ -59,6 +71,9 @@ def _network(config: Config) -> Iterator[ConfigProblem]:
             "another port than network.http_port",
             "Change one.",
         )
+    yield from _subnet(network.subnet)
+    for position, proxies in enumerate(network.trusted_proxies):
+        yield from _is_network(f"network.trusted_proxies[{position}]", proxies)
     if network.internal_address:
         yield from _internal_address(network.internal_address)
     elif network.expose:
@@ -78,6 +93,22 @@ def _network(config: Config) -> Iterator[ConfigProblem]:
             "services that run here",
             "Remove it, or set components.rustfs to true.",
         )
+
+
+def _subnet(text: str) -> Iterator[ConfigProblem]:
+    """Four networks of 256 addresses are cut out of it."""
+    problems = list(_is_network("network.subnet", text))
+    if not problems and (IPv4Network(text).prefixlen != SUBNET_BITS or not IPv4Network(text).is_private):
+        remedy = "Name a private network that nothing else on this node uses."
+        problems = [ConfigProblem("network.subnet", text, "a private /22 such as 172.30.0.0/22", remedy)]
+    yield from problems
+
+
+def _is_network(key: str, text: str) -> Iterator[ConfigProblem]:
+    try:
+        IPv4Network(text)
+    except ValueError as error:
+        yield ConfigProblem(key, str(error), "a network such as 10.0.0.0/8", "Correct it.")
 
 
 def _internal_address(text: str) -> Iterator[ConfigProblem]:

@@ -1,4 +1,4 @@
-"""``remotegpu site``: a deployment out of one ``remotegpu.yaml``. Exit status: 0 done, 2 the file cannot be used."""
+"""``remotegpu site init | check | render | versions``: what a site is to be."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,18 +6,10 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from remotegpu.cli.output import print_json, print_line, print_note, print_table
-
-app = App(name="site", help="A deployment out of one remotegpu.yaml.", help_format="plaintext")
-
-UNUSABLE = 2
-
-ConfigPath = Annotated[Path, Parameter(name="--config", help="The site's file.")]
-Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON.")]
-DEFAULT = Path("remotegpu.yaml")
+from remotegpu.cli.output import print_json, print_line, print_table
+from remotegpu.cli.site.shared import DEFAULT, FAILED, ConfigPath, Json, refused
 
 
-@app.command
 def init(
     *,
     name: Annotated[str, Parameter(help="Name of the site, such as acme.")],
@@ -34,7 +26,7 @@ def init(
     try:
         write(config, name=name, domain=domain, version=version, language=language)
     except ConfigError as error:
-        return _refused(error, json_output=json_output)
+        return refused(error, json_output=json_output)
     if json_output:
         print_json({"written": str(config)})
     else:
@@ -43,25 +35,36 @@ def init(
     return 0
 
 
-@app.command
 def check(*, config: ConfigPath = DEFAULT, json_output: Json = False) -> int:
-    """Check remotegpu.yaml as a whole: every problem with its line, what was found, what is expected, what to do."""
+    """Check remotegpu.yaml as a whole, and what would be rendered from it against the CIS Docker Benchmark.
+
+    Every problem with its line, what was found, what is expected, what to do. Exit status 1 for findings of the
+    benchmark that no reason waives.
+    """
+    from remotegpu.site.bundle import compose
+    from remotegpu.site.checks import cis
     from remotegpu.site.config.loading import load
     from remotegpu.site.config.problems import ConfigError
 
     try:
         found = load(config)
     except ConfigError as error:
-        return _refused(error, json_output=json_output)
+        return refused(error, json_output=json_output)
+    findings = cis.check(compose.text(found))
+    open_ones = [finding for finding in findings if not finding.waived]
     if json_output:
-        print_json({"ok": True, "problems": []})
+        benchmark = [asdict(finding) for finding in findings]
+        print_json({"ok": not open_ones, "problems": [], "benchmark": benchmark})
     else:
         site = f"site {found.site.name} at {found.site.domain}, release {found.release.version}"
         print_line(f"{config}: {site}: no problems")
-    return 0
+        print_line(f"CIS Docker Benchmark: {len(cis.CHECKS)} checks, {len(open_ones)} findings")
+        for finding in findings:
+            waiver = f" (accepted: {finding.waived})" if finding.waived else ""
+            print_line(f"  {finding.check} {finding.service}: {finding.found}{waiver}")
+    return FAILED if open_ones else 0
 
 
-@app.command
 def versions(
     *,
     config: Annotated[Path | None, Parameter(name="--config", help="The site's file.")] = None,
@@ -75,7 +78,7 @@ def versions(
     try:
         overrides = load(config).images if config else {}
     except ConfigError as error:
-        return _refused(error, json_output=json_output)
+        return refused(error, json_output=json_output)
     found = {name: image_of(name, overrides) for name in manifest()}
     if json_output:
         print_json({name: {"runs": found[name], "manifest": one} for name, one in manifest().items()})
@@ -89,12 +92,40 @@ def versions(
     return 0
 
 
-def _refused(error: Exception, *, json_output: bool) -> int:
+def render(
+    *,
+    config: ConfigPath = DEFAULT,
+    diff: Annotated[bool, Parameter(negative=(), help="Show what would change, and change nothing.")] = False,
+    output: Annotated[
+        Path | None, Parameter(help="Write it to this directory instead of site.directory.")
+    ] = None,
+    json_output: Json = False,
+) -> int:
+    """Write the files that Compose, nginx, PostgreSQL and Redis read. With --diff exit status 1 when they differ."""
+    from remotegpu.site import place
+    from remotegpu.site.bundle import writing
+    from remotegpu.site.bundle.render import render as decide
     from remotegpu.site.config.problems import ConfigError
 
-    assert isinstance(error, ConfigError)
+    try:
+        site = place.at(config)
+    except ConfigError as error:
+        return refused(error, json_output=json_output)
+    directory, bundle = output or site.directory, decide(site.config)
+    if diff:
+        found = writing.diff(directory, bundle)
+        print_json({"differs": bool(found), "diff": found}) if json_output else print_line(
+            found or "no difference"
+        )
+        return 1 if found else 0
+    changed = writing.write(directory, bundle)
     if json_output:
-        print_json({"ok": False, "problems": [asdict(problem) for problem in error.problems]})
+        print_json({"directory": str(directory), "changed": changed})
     else:
-        print_note(str(error))
-    return UNUSABLE
+        print_line(f"{directory}: {len(bundle)} files, {len(changed)} changed")
+    return 0
+
+
+def register(app: App) -> None:
+    for command in (init, check, render, versions):
+        app.command(command)

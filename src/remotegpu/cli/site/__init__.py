@@ -1,0 +1,9 @@
+"""``remotegpu site``: a deployment out of one ``remotegpu.yaml``."""
+
+from cyclopts import App
+
+from remotegpu.cli.site import configuration, releases
+
+app = App(name="site", help="A deployment out of one remotegpu.yaml.", help_format="plaintext")
+configuration.register(app)
+releases.register(app)

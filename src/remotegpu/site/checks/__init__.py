@@ -1,0 +1,1 @@
+"""Checks over what was rendered, as it lies in the files."""

@@ -1,0 +1,101 @@
+"""What a deployment decides, apart from doing it. Pure."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from remotegpu.site.bundle import topology
+from remotegpu.site.bundle.render import BundleFile
+from remotegpu.site.bundle.topology import Slot
+from remotegpu.site.config.model import Config
+from remotegpu.site.releases import Release
+
+PROGRAMS = ("backend", "frontend", "postgresql")
+"""Images of ours, one tag for a release."""
+FEWEST_REQUESTS = 20
+"""Below so many requests a share of failures says nothing."""
+SERVER_ERROR = 500
+
+
+def image_references(config: Config, version: str) -> dict[str, str]:
+    """By program: what a release is made of."""
+    prefix = f"{config.release.registry.rstrip('/')}/" if config.release.registry else ""
+    return {program: f"{prefix}remotegpu-{program}:{version}" for program in PROGRAMS}
+
+
+def config_hash(bundle: Mapping[str, BundleFile]) -> str:
+    """SHA-256 over paths, modes and contents."""
+    digest = hashlib.sha256()
+    for path, file in sorted(bundle.items()):
+        digest.update(f"{path}\0{file.mode:o}\0{len(file.text)}\0{file.text}".encode())
+    return digest.hexdigest()
+
+
+def next_slot(current: Release | None) -> Slot:
+    return topology.other(current.slot) if current else topology.SLOTS[0]
+
+
+def slot_images(
+    present: Mapping[str, str], slot: Slot, images: Mapping[str, str], *, first: bool
+) -> dict[str, str]:
+    """Compose's variables while a release starts in ``slot``: everything that runs stays as it is.
+
+    The database keeps its image: a new one would restart it. ``site deploy --restart-database`` changes that.
+    """
+    wanted = dict(present) | {
+        f"BACKEND_{slot.upper()}_IMAGE": images["backend"],
+        f"FRONTEND_{slot.upper()}_IMAGE": images["frontend"],
+        "MIGRATE_IMAGE": images["backend"],
+    }
+    if first or "POSTGRESQL_IMAGE" not in wanted:
+        wanted["POSTGRESQL_IMAGE"] = images["postgresql"]
+    for name, program in (("WORKER_IMAGE", "backend"), ("BACKUP_IMAGE", "postgresql")):
+        wanted.setdefault(name, images[program])
+    return wanted
+
+
+def settled_images(present: Mapping[str, str], images: Mapping[str, str]) -> dict[str, str]:
+    """The same once the release serves: worker and backups follow."""
+    return dict(present) | {"WORKER_IMAGE": images["backend"], "BACKUP_IMAGE": images["postgresql"]}
+
+
+def env_text(variables: Mapping[str, str]) -> str:
+    head = "# Written by `remotegpu site deploy`: the image in each place.\n"
+    return head + "".join(f"{name}={value}\n" for name, value in sorted(variables.items()))
+
+
+def parse_env(text: str) -> dict[str, str]:
+    """The reverse."""
+    lines = (line for line in text.splitlines() if line and not line.startswith("#"))
+    return dict(line.split("=", 1) for line in lines)
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Requests that nginx answered: all, and those that failed on the server's side."""
+
+    requests: int
+    failed: int
+
+    @property
+    def percent(self) -> float:
+        return 100.0 * self.failed / self.requests if self.requests else 0.0
+
+    def is_bad(self, limit_percent: float) -> bool:
+        return self.requests >= FEWEST_REQUESTS and self.percent > limit_percent
+
+
+def traffic(lines: Iterable[str], upstream: str) -> Traffic:
+    """From nginx' access log: what ``upstream`` (host:port) answered."""
+    statuses = [status for address, status in _answers(lines) if address == upstream]
+    return Traffic(len(statuses), sum(status >= SERVER_ERROR for status in statuses))
+
+
+def _answers(lines: Iterable[str]) -> Iterator[tuple[str, int]]:
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            yield str(entry["upstream"]), int(entry["status"])
+        except (ValueError, KeyError, TypeError):
+            continue

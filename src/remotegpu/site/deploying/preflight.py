@@ -1,0 +1,161 @@
+"""What has to be so before anything is changed. Looks only; every finding says what to do."""
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from remotegpu.kit import files
+from remotegpu.kit.clock import utc_now
+from remotegpu.site import runner
+from remotegpu.site.bundle import writing
+from remotegpu.site.commands import docker
+from remotegpu.site.deploying.deployment import Deployment
+
+Level = Literal["ok", "warning", "problem"]
+
+FREE_BYTES = 5 * 1024**3
+"""Room for a backup of a small database and two releases' images."""
+FREE_MEMORY_BYTES = 1024**3
+"""A second backend and frontend beside the first, with room for what they do."""
+OLDEST_DOCKER = (20, 10)
+OLDEST_COMPOSE = (2, 30)
+"""From here on env files can be taken as they are (``format: raw``)."""
+BACKUP_AGE = timedelta(hours=26)
+"""A daily backup and what it takes."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check. ``remedy``: empty when all is well."""
+
+    name: str
+    level: Level
+    found: str
+    remedy: str = ""
+
+
+def look(deployment: Deployment) -> list[Finding]:
+    """Everything, in order; nothing is changed."""
+    engine = list(_engine(deployment))
+    if any(finding.level == "problem" for finding in engine):
+        return engine
+    return [
+        *engine,
+        _user(),
+        _disk(deployment.place.directory),
+        _memory(Path("/proc/meminfo").read_text(encoding="ascii")),
+        *_ports(deployment),
+        *_images(deployment),
+        _changes(deployment),
+        _backup(deployment),
+    ]
+
+
+def _engine(deployment: Deployment) -> Iterator[Finding]:
+    for name, command, oldest in (
+        ("docker", docker.server_version(), OLDEST_DOCKER),
+        ("compose", deployment.compose.version(), OLDEST_COMPOSE),
+    ):
+        done = runner.attempt(command)
+        said = done.output.strip()
+        wanted = ".".join(map(str, oldest))
+        if done.code != 0:
+            remedy = f"Install Docker Engine and Compose {wanted} or newer, and start the engine."
+            yield Finding(name, "problem", said[-300:] or "no answer", remedy)
+        elif _version(said) < oldest:
+            yield Finding(name, "problem", said, f"Upgrade it to {wanted} or newer.")
+        else:
+            yield Finding(name, "ok", said)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    parts = text.lstrip("v").split("+")[0].split("-")[0].split(".")
+    return tuple(int(part) for part in parts if part.isdecimal())
+
+
+def _user() -> Finding:
+    if os.geteuid() == 0:
+        return Finding("user", "ok", "root")
+    remedy = "Run it as root (sudo): each container's secrets belong to the user it runs as."
+    return Finding("user", "problem", f"uid {os.geteuid()}", remedy)
+
+
+def _disk(directory: Path) -> Finding:
+    place = next(path for path in (directory, *directory.parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    said = f"{free / 1024**3:.1f} GiB free at {place}"
+    if free >= FREE_BYTES:
+        return Finding("disk", "ok", said)
+    return Finding("disk", "problem", said, f"Free at least {FREE_BYTES / 1024**3:g} GiB.")
+
+
+def _memory(meminfo: str) -> Finding:
+    """``MemAvailable`` of proc(5), in kB."""
+    line = next(line for line in meminfo.splitlines() if line.startswith("MemAvailable:"))
+    available = int(line.split()[1]) * 1024
+    said = f"{available / 1024**3:.1f} GiB available"
+    if available >= FREE_MEMORY_BYTES:
+        return Finding("memory", "ok", said)
+    return Finding("memory", "problem", said, "A release starts beside the old one; free at least 1 GiB.")
+
+
+def _ports(deployment: Deployment) -> Iterator[Finding]:
+    """Only where nothing of this site has them yet."""
+    if deployment.previous is not None:
+        return
+    network = deployment.place.config.network
+    for port in (network.http_port, network.https_port):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("0.0.0.0", port))
+            except OSError as error:
+                remedy = "Stop what listens there, or change network.http_port and network.https_port."
+                yield Finding(f"port {port}", "problem", error.strerror or str(error), remedy)
+            else:
+                yield Finding(f"port {port}", "ok", "free")
+
+
+def _images(deployment: Deployment) -> Iterator[Finding]:
+    registry = deployment.place.config.release.registry
+    for reference in deployment.plan.images.values():
+        found = runner.attempt(docker.image_id(reference))
+        if found.code == 0:
+            yield Finding("image", "ok", f"{reference} {found.output.strip()[:19]}")
+        elif registry or deployment.plan.restores:
+            yield Finding("image", "ok", f"{reference} will be fetched")
+        else:
+            remedy = "Build it, load it with `remotegpu site images load FILE`, or fill in release.registry."
+            yield Finding("image", "problem", f"{reference} is not on this node", remedy)
+
+
+def _changes(deployment: Deployment) -> Finding:
+    diff = writing.diff(deployment.place.directory, deployment.bundle)
+    changed = [line.removeprefix("+++ ") for line in diff.splitlines() if line.startswith("+++ ")]
+    return Finding("configuration", "ok", ", ".join(changed) if changed else "as it is on this node")
+
+
+def _backup(deployment: Deployment) -> Finding:
+    if deployment.previous is None:
+        return Finding("backup", "ok", "there is nothing to back up yet")
+    latest = newest_backup(deployment.place.directory)
+    if latest is None:
+        return Finding("backup", "warning", "none yet", "One is made before anything changes.")
+    age = utc_now() - latest
+    said = f"{age.total_seconds() / 3600:.1f} h old"
+    if age <= BACKUP_AGE:
+        return Finding("backup", "ok", said)
+    return Finding("backup", "warning", said, "One is made now; see why the daily one did not come.")
+
+
+def newest_backup(directory: Path) -> datetime | None:
+    """When the newest complete dump of the database began."""
+    manifests = (directory / "backups" / "postgresql").glob("*/manifest.json")
+    times = [str((files.read_json(path) or {}).get("started_at") or "") for path in manifests]
+    known = sorted(time for time in times if time)
+    return datetime.fromisoformat(known[-1]).astimezone(UTC) if known else None

@@ -1,0 +1,263 @@
+"""The steps of a deployment, in order. Each may be done again after a crash: it makes things so, whatever they are."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from remotegpu.kit.clock import utc_now
+from remotegpu.site import authority, database_roles, images, runner, secret_copies, secrets
+from remotegpu.site.bundle import render, topology, writing
+from remotegpu.site.commands import docker
+from remotegpu.site.deploying import certificates, decisions, schema, watching
+from remotegpu.site.deploying.deployment import DeployError, Deployment, wait_until
+from remotegpu.site.deploying.schema import last_json
+from remotegpu.site.releases import Release
+
+GIT_LABEL = "org.opencontainers.image.revision"
+START_STORES_S = 180
+MIGRATION_S = 3600.0
+BACKUP_S = 6 * 3600.0
+PROBE_WITHIN = timedelta(seconds=20)
+
+
+@dataclass(frozen=True)
+class Step:
+    """``act`` returns what is worth saying of it. ``applies``: whether there is anything to do."""
+
+    name: str
+    title: str
+    act: Callable[[Deployment], str]
+    applies: Callable[[Deployment], bool] = lambda _: True
+
+
+def find_images(deployment: Deployment) -> str:
+    """Every image is here before anything changes."""
+    record = deployment.release(deployment.plan.restores) if deployment.plan.restores else None
+    for program, reference in deployment.plan.images.items():
+        if record:
+            images.require(reference, record.image_ids[program])
+        else:
+            images.find(reference, deployment.place.config.release.registry)
+    return ", ".join(deployment.plan.images.values())
+
+
+def write_bundle(deployment: Deployment) -> str:
+    """Configuration, secrets and certificates, where the containers read them."""
+    place, now = deployment.place, utc_now()
+    first = deployment.previous is None
+    changed = writing.write(place.directory, deployment.bundle)
+    write_secrets(deployment)
+    certificates.write(place, now)
+    if not (place.directory / "nginx/upstreams/active.conf").exists():
+        deployment.write_state(render.upstreams(place.config, deployment.plan.slot, deployment.plan.slot))
+    variables = decisions.slot_images(
+        deployment.slot_images(),
+        deployment.plan.slot,
+        deployment.plan.images,
+        first=first or deployment.plan.restart_database,
+    )
+    deployment.set_slot_images(variables)
+    runner.run(deployment.compose.check())
+    return f"{len(changed)} files changed" if changed else "nothing changed"
+
+
+def write_secrets(deployment: Deployment) -> list[str]:
+    """Each service's copies. Returns what changed."""
+    place, now = deployment.place, utc_now()
+    secrets.ensure(place.originals)
+    signer = authority.ensure(place.originals, place.config.site.name, now)
+    database = authority.server_pair(place.originals, signer, "postgresql", now)
+    copies = secret_copies.decide(
+        place.config, lambda name: secrets.read(place.originals, name), signer.certificate, database
+    )
+    return secret_copies.write(place.directory, copies, topology.UIDS)
+
+
+def start_stores(deployment: Deployment) -> str:
+    """Database, cache, object store: started, or left as they are."""
+    make_backup_directories(deployment)
+    stores = ["postgresql", "redis"] + (["rustfs"] if deployment.place.config.components.rustfs else [])
+    runner.run(deployment.compose.start(*stores, within_s=START_STORES_S))
+    return ", ".join(stores)
+
+
+def make_backup_directories(deployment: Deployment) -> None:
+    """Owned by whom the backups are made."""
+    for name in ("", "postgresql", "pgbackrest", "redis", "objects", "config", "secrets", "drills"):
+        secret_copies.make_owned_directory(
+            deployment.place.directory / "backups" / name, topology.UIDS["backup"]
+        )
+
+
+def make_roles(deployment: Deployment) -> str:
+    """Roles and their passwords, as the secrets say."""
+    originals = deployment.place.originals
+
+    def password_of(role: str) -> str:
+        name = "db_owner_password" if role == topology.OWNER_ROLE else secret_copies.password_of(role)
+        return secrets.read(originals, name)[0]
+
+    psql = ("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", "postgres")
+    statements = database_roles.sql(password_of).encode()
+    runner.run(deployment.compose.execute("postgresql", *psql, stdin=statements))
+    return f"{topology.OWNER_ROLE}, {', '.join(topology.APP_ROLES)}"
+
+
+def back_up(deployment: Deployment) -> str:
+    """Before anything touches the data."""
+    why = f"before {deployment.plan.version}"
+    command = ("/opt/remotegpu/bin/remotegpu", "backups", "run", "--kind", "database", "--why", why, "--json")
+    done = runner.run(deployment.compose.execute("backup", *command, timeout_s=BACKUP_S))
+    return str(last_json(done.output).get("id", ""))
+
+
+def migrate_before(deployment: Deployment) -> str:
+    """What the new code needs, and the old one does not mind."""
+    return _migrate(deployment, "pre")
+
+
+def migrate_after(deployment: Deployment) -> str:
+    """What the old code needed goes, now that it is gone."""
+    return _migrate(deployment, "post")
+
+
+def _migrate(deployment: Deployment, phase: str) -> str:
+    done = runner.run(
+        deployment.compose.run_once(
+            "migrate", "server", "migrate", "--phase", phase, "--json", timeout_s=MIGRATION_S
+        )
+    )
+    return f"schema is at {last_json(done.output).get('revision', '?')}"
+
+
+def prepare_objects(deployment: Deployment) -> str:
+    """The bucket for logs and artifacts."""
+    done = runner.run(deployment.compose.run_once("migrate", "server", "prepare-objects", timeout_s=60))
+    return done.output.strip().splitlines()[-1] if done.output.strip() else ""
+
+
+def empty_slot(deployment: Deployment) -> str:
+    """What still runs in the slot is an older release in reserve: its connections may end by themselves first."""
+    if _slot_runs(deployment, deployment.plan.images):
+        return "the release stands there already"
+    return watching.drain(deployment, deployment.plan.slot)
+
+
+def _slot_runs(deployment: Deployment, wanted: dict[str, str]) -> bool:
+    """Whether the slot holds running containers of this very release."""
+    found = {entry.get("Service"): entry for entry in watching.containers(deployment)}
+    return all(
+        found.get(f"{program}-{deployment.plan.slot}", {}).get("State") == "running"
+        and found[f"{program}-{deployment.plan.slot}"].get("Image") == wanted[program]
+        for program in ("backend", "frontend")
+    )
+
+
+def start_release(deployment: Deployment) -> str:
+    """Beside the one that serves; nobody reaches it yet."""
+    within = deployment.place.config.release.start_seconds
+    runner.run(deployment.compose.start(deployment.backend, deployment.frontend, within_s=within))
+    return f"{deployment.backend}, {deployment.frontend}"
+
+
+def show_to_nginx(deployment: Deployment) -> str:
+    """nginx learns of it as a candidate, on a port that nobody outside reaches."""
+    previous = deployment.previous
+    active = previous.slot if previous else deployment.plan.slot
+    deployment.write_state(render.upstreams(deployment.place.config, active, deployment.plan.slot))
+    if previous is None:
+        runner.run(deployment.compose.start("nginx", within_s=60))
+    else:
+        runner.run(deployment.compose.start("nginx", within_s=60))
+        deployment.reload_nginx()
+    return f"candidate {deployment.plan.slot}"
+
+
+def probe_through_nginx(deployment: Deployment) -> str:
+    """The way a customer's request will go: API, health and console."""
+    base = f"http://nginx:{topology.PROBE_PORT}/candidate"
+    said = ""
+
+    def answers(path: str) -> bool:
+        nonlocal said
+        probe = ("python", "-m", "remotegpu.kit.probe", f"{base}{path}")
+        done = runner.attempt(deployment.compose.execute(deployment.backend, *probe))
+        said = done.output.strip()
+        return done.code == 0
+
+    paths = ("/health/ready", "/api/v1/openapi.json", "/")
+    for path in paths:
+        if not wait_until(lambda path=path: answers(path), PROBE_WITHIN):
+            raise DeployError(f"the new release does not answer {path} through nginx: {said}")
+    return ", ".join(paths)
+
+
+def switch(deployment: Deployment) -> str:
+    """One file and a reload: new connections go to the new release, those that are open stay where they are."""
+    deployment.switched_at = utc_now()
+    slot = deployment.plan.slot
+    deployment.write_state(render.upstreams(deployment.place.config, slot, slot))
+    deployment.reload_nginx()
+    return slot
+
+
+def replace_worker(deployment: Deployment) -> str:
+    """Worker and backups follow the release that serves."""
+    deployment.set_slot_images(decisions.settled_images(deployment.slot_images(), deployment.plan.images))
+    within = deployment.place.config.release.start_seconds
+    runner.run(deployment.compose.start("worker", "backup", within_s=within))
+    return "worker, backup"
+
+
+def record(deployment: Deployment) -> str:
+    """What serves now, never to be changed."""
+    plan = deployment.plan
+    release = Release(
+        id=plan.id,
+        version=plan.version,
+        slot=plan.slot,
+        images=dict(plan.images),
+        image_ids={program: images.id_of(reference) for program, reference in plan.images.items()},
+        config_hash=decisions.config_hash(deployment.bundle),
+        schema=schema.plan(deployment).current,
+        git_revision=runner.run(docker.image_label(plan.images["backend"], GIT_LABEL)).output.strip(),
+        deployed_at=utc_now(),
+        by=plan.by,
+        why=plan.why,
+    )
+    deployment.releases.keep(release, deployment.bundle)
+    deployment.releases.make_current(release)
+    return release.id
+
+
+def _has_previous(deployment: Deployment) -> bool:
+    return deployment.previous is not None
+
+
+def _is_new(deployment: Deployment) -> bool:
+    return not deployment.plan.restores
+
+
+def _has_data(deployment: Deployment) -> bool:
+    return _is_new(deployment) and _has_previous(deployment) and deployment.plan.backup
+
+
+STEPS: tuple[Step, ...] = (
+    Step("images", "find the images", find_images),
+    Step("bundle", "write configuration and secrets", write_bundle),
+    Step("stores", "start database, cache and object store", start_stores),
+    Step("roles", "make the database's roles", make_roles),
+    Step("backup", "back up the database", back_up, _has_data),
+    Step("migrate-pre", "migrate what the new release needs", migrate_before, _is_new),
+    Step("objects", "prepare the object store", prepare_objects, _is_new),
+    Step("vacate", "empty the slot", empty_slot, _has_previous),
+    Step("start", "start the release beside the old one", start_release),
+    Step("candidate", "show it to nginx", show_to_nginx),
+    Step("probe", "ask it through nginx", probe_through_nginx),
+    Step("switch", "switch", switch, _has_previous),
+    Step("worker", "replace worker and backups", replace_worker),
+    Step("watch", "watch it serve", watching.watch),
+    Step("retire", "stop the old release where migrations need it", watching.retire, _is_new),
+    Step("migrate-post", "migrate what the old release needed", migrate_after, _is_new),
+    Step("record", "record the release", record),
+)

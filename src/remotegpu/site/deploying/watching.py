@@ -1,0 +1,127 @@
+"""Whether a release serves well, and whether the older one still has somebody on it."""
+
+import json
+import time
+from datetime import timedelta
+from typing import Any
+
+from remotegpu.kit.clock import utc_now
+from remotegpu.site import runner
+from remotegpu.site.bundle import topology
+from remotegpu.site.bundle.topology import Slot
+from remotegpu.site.deploying import decisions, schema
+from remotegpu.site.deploying.deployment import DeployError, Deployment, wait_until
+
+ESTABLISHED = "01"
+"""State of a TCP connection in ``/proc/net/tcp``."""
+LOG_LINES = 20
+
+
+def watch(deployment: Deployment) -> str:
+    """For ``release.watch_seconds``. Raises :class:`DeployError` when it does not serve well."""
+    release = deployment.place.config.release
+    since = (deployment.switched_at or utc_now()).isoformat()
+    end = time.monotonic() + release.watch_seconds
+    while True:
+        _require_healthy(deployment)
+        seen = _traffic(deployment, since)
+        if seen.is_bad(release.error_percent):
+            raise DeployError(
+                f"{seen.failed} of {seen.requests} requests failed ({seen.percent:.1f} %, at most "
+                f"{release.error_percent:g} % are accepted)"
+            )
+        if time.monotonic() >= end:
+            return f"{seen.requests} requests, {seen.failed} failed"
+        time.sleep(1)
+
+
+def _traffic(deployment: Deployment, since: str) -> decisions.Traffic:
+    logs = runner.run(deployment.compose.logs("nginx", since=since)).output.splitlines()
+    return decisions.traffic(logs, deployment.upstream(deployment.plan.slot))
+
+
+def _require_healthy(deployment: Deployment) -> None:
+    wanted = {deployment.backend, deployment.frontend, "worker"}
+    found = {str(entry.get("Service")): entry for entry in containers(deployment)}
+    for service in sorted(wanted):
+        entry = found.get(service, {})
+        state, health = entry.get("State", "missing"), entry.get("Health", "")
+        if state != "running" or health == "unhealthy":
+            raise DeployError(f"{service} is {health or state}, expected running and healthy")
+
+
+def containers(deployment: Deployment) -> list[dict[str, Any]]:  # Any: Compose's own JSON
+    """Of the whole site."""
+    output = runner.run(deployment.compose.containers()).output
+    return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+
+
+def last_words(deployment: Deployment) -> str:
+    """The end of the log of every container that is not well, for the message that says why a release did not do."""
+    unwell = [
+        str(entry["Service"])
+        for entry in containers(deployment)
+        if entry.get("State") != "running" or entry.get("Health") not in {"", "healthy"}
+    ]
+    services = unwell or [deployment.backend]
+    parts = (_end_of_log(deployment, service) for service in services)
+    return "\n".join(parts)
+
+
+def _end_of_log(deployment: Deployment, service: str) -> str:
+    said = runner.attempt(deployment.compose.logs(service, lines=LOG_LINES)).output.rstrip()
+    return f"The end of {service}'s log:\n{said or '(it wrote nothing)'}"
+
+
+def drain(deployment: Deployment, slot: Slot) -> str:
+    """Wait until nobody is connected to ``slot`` any more, at most ``release.drain_seconds``."""
+    limit = timedelta(seconds=deployment.place.config.release.drain_seconds)
+    count = -1
+
+    def is_empty() -> bool:
+        nonlocal count
+        count = connections(deployment, slot)
+        return count == 0
+
+    if wait_until(is_empty, limit, pause_s=1.0):
+        return "no connection left"
+    return f"{count} connections were still open after {limit.total_seconds():g} s; they will come back by themselves"
+
+
+def connections(deployment: Deployment, slot: Slot) -> int:
+    """Connections that nginx holds open to the backend in ``slot``; 0 when that does not run."""
+    done = runner.attempt(deployment.compose.execute(f"backend-{slot}", "cat", "/proc/net/tcp"))
+    if done.code != 0:
+        return 0
+    return count_connections(
+        done.output, topology.BACKEND_PORT, str(topology.address(deployment.place.config, "nginx"))
+    )
+
+
+def count_connections(table: str, port: int, peer: str) -> int:
+    """From ``/proc/net/tcp`` (man 5 proc): established ones to the local ``port`` from the IPv4 address ``peer``."""
+    wanted = "".join(f"{int(part):02X}" for part in reversed(peer.split(".")))
+    rows = (line.split() for line in table.splitlines()[1:])
+    return sum(
+        len(row) > 3
+        and row[1].endswith(f":{port:04X}")
+        and row[2].startswith(f"{wanted}:")
+        and row[3] == ESTABLISHED
+        for row in rows
+    )
+
+
+def retire(deployment: Deployment) -> str:
+    """The older release stays in reserve, for a rollback without a start, unless migrations wait for it to go."""
+    previous = deployment.previous
+    if previous is None:
+        return "there is none"
+    if not schema.plan(deployment).pending_after:
+        return f"{previous.version} stays in reserve in slot {previous.slot}"
+    said = drain(deployment, previous.slot)
+    stop_slot(deployment, previous.slot)
+    return f"stopped {previous.version}: {said}"
+
+
+def stop_slot(deployment: Deployment, slot: Slot) -> None:
+    runner.run(deployment.compose.stop(f"backend-{slot}", f"frontend-{slot}", within_s=60))

@@ -1,0 +1,125 @@
+"""What each service finds in ``/run/secrets``: its own files, owned by its own user, and nothing of anybody else.
+
+``decide`` says what they hold; ``write`` puts them there.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from remotegpu.kit import files
+from remotegpu.kit.certificates import Pair
+from remotegpu.site import secrets
+from remotegpu.site.config.model import Config, Service
+
+Read = Callable[[str], list[str]]
+Copies = dict[Service, dict[str, str]]
+
+
+def decide(config: Config, read: Read, authority: str, database: Pair) -> Copies:
+    """Service -> file name -> content. ``database``: the certificate that PostgreSQL shows. Pure but for ``read``."""
+    copies: Copies = {}
+    for secret in secrets.CATALOGUE:
+        for reader in secret.readers:
+            lines = read(secret.name)
+            copies.setdefault(reader, {})[secret.name] = "\n".join(
+                lines if secret.name == "jwt_secret" else lines[:1]
+            )
+    for program in secrets.PROGRAMS:
+        copies[program] |= {
+            "ca.pem": authority,
+            "db_password": read(password_of(read("db_user")[0]))[0],
+            "redis_password": read("redis_password")[0],
+        }
+    copies["postgresql"] |= {"server.crt": database.certificate, "server.key": database.key}
+    copies["redis"]["users.acl"] = users_acl(read)
+    for service in ("postgresql", "backup"):
+        copies[service]["pgbackrest.conf"] = _pgbackrest(config, read)
+    _take_in_foreign_keys(config, copies)
+    if not config.components.rustfs:
+        del copies["rustfs"]
+    return copies
+
+
+def password_of(role: str) -> str:
+    """The secret with the password of an application role."""
+    return f"db_password_{role[-1]}"
+
+
+def users_acl(read: Read) -> str:
+    """Redis' users with the hashes of all passwords that are accepted. Nobody may do what only operators do."""
+
+    def hashes(name: str) -> str:
+        return " ".join(f"#{hashlib.sha256(line.encode()).hexdigest()}" for line in read(name))
+
+    return (
+        "user default off\n"
+        f"user remotegpu on {hashes('redis_password')} ~* &* +@all -@dangerous +info +client|setname "
+        "+client|setinfo +client|id\n"
+        f"user backup on {hashes('redis_backup_password')} +bgsave +lastsave +info +ping +dbsize\n"
+        f"user health on {hashes('redis_health_password')} +ping\n"
+    )
+
+
+def _pgbackrest(config: Config, read: Read) -> str:
+    lines = ["[global]", f"repo1-cipher-pass={read('backup_cipher_key')[0]}"]
+    if config.backup.offsite:
+        offsite = config.backup.offsite
+        lines += [
+            f"repo2-cipher-pass={read('backup_cipher_key')[0]}",
+            f"repo2-s3-key={_file(offsite.access_key_file)}",
+            f"repo2-s3-key-secret={_file(offsite.secret_key_file)}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _take_in_foreign_keys(config: Config, copies: Copies) -> None:
+    """Keys of S3 services that are not ours come from the files that the configuration names."""
+    if config.object_store:
+        for reader in (*secrets.PROGRAMS, "backup"):
+            copies[reader]["s3_access_key"] = _file(config.object_store.access_key_file)
+            copies[reader]["s3_secret_key"] = _file(config.object_store.secret_key_file)
+    if config.backup.offsite:
+        copies["backup"]["offsite_access_key"] = _file(config.backup.offsite.access_key_file)
+        copies["backup"]["offsite_secret_key"] = _file(config.backup.offsite.secret_key_file)
+
+
+def _file(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8").strip()
+
+
+def make_owned_directory(path: Path, uid: int) -> None:
+    """Raises :class:`PermissionError` when this user may not give directories to another."""
+    files.make_directory(path)
+    os.chown(path, uid, uid)
+
+
+def write(directory: Path, copies: Copies, uids: Mapping[Service, int]) -> list[str]:
+    """Bring ``directory/secrets/<service>/`` up to ``copies``. Returns what changed, as ``service/name``.
+
+    Raises :class:`PermissionError` when this user may not give files to another.
+    """
+    changed: list[str] = []
+    for service, wanted in copies.items():
+        folder = directory / secrets.DIRECTORY / service
+        files.make_directory(folder)
+        for name, content in wanted.items():
+            if put(folder / name, content, uids[service]):
+                changed.append(f"{service}/{name}")
+        for stale in {path.name for path in folder.iterdir()} - set(wanted):
+            (folder / stale).unlink()
+        os.chown(folder, uids[service], uids[service])
+        folder.chmod(0o500)
+    return changed
+
+
+def put(path: Path, content: str, uid: int) -> bool:
+    """Whether it had to be written. The old content is readable until the new one is whole."""
+    if path.exists() and path.read_text(encoding="utf-8") == content and path.stat().st_uid == uid:
+        return False
+    temporary = path.with_name(f".{path.name}.new")
+    files.write_private(temporary, content, mode=secrets.ONLY_READ_BY_OWNER)
+    os.chown(temporary, uid, uid)
+    temporary.replace(path)
+    return True
