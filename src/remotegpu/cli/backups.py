@@ -4,7 +4,7 @@ Exit status: 0 done, 1 failed, 2 wrong use.
 """
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
@@ -27,13 +27,15 @@ Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON.")
 def _guarded(work: "Callable[[Settings], int]", *, json_output: bool) -> int:
     """Run ``work`` with the settings; what can go wrong becomes a message and an exit status."""
     from remotegpu.site.backups import settings
-    from remotegpu.site.backups.errors import BackupError, UsageError
+    from remotegpu.site.backups.errors import BackupError, NotGoodError, UsageError
     from remotegpu.site.lock import SiteBusyError
 
     try:
         return work(settings.load())
     except (SettingsError, UsageError) as error:
         return _complain(str(error), WRONG_USE, json_output=json_output)
+    except NotGoodError as error:
+        return _complain(str(error), FAILED, json_output=False)
     except (BackupError, SiteBusyError) as error:
         return _complain(str(error), FAILED, json_output=json_output)
 
@@ -137,7 +139,7 @@ def verify(backup: str | None = None, /, *, json_output: Json = False) -> int:
 
     def work(settings: "Settings") -> int:
         from remotegpu.site.backups import outcomes, upkeep
-        from remotegpu.site.backups.errors import BackupError
+        from remotegpu.site.backups.errors import NotGoodError
 
         with outcomes.recorded(settings.backup_dir, "verify"):
             results = upkeep.verify(settings, backup, print_note)
@@ -146,12 +148,12 @@ def verify(backup: str | None = None, /, *, json_output: Json = False) -> int:
                 print_json({"ok": not bad, "verified": results})
             if bad:
                 found = [f"{each.id}: {problem}" for each in bad for problem in each.problems]
-                raise BackupError("\n".join(found))
+                raise NotGoodError("\n".join(found))
         if not json_output:
             print_line(f"{len(results)} verified, all whole")
         return 0
 
-    return _guarded(work, json_output=False)
+    return _guarded(work, json_output=json_output)
 
 
 @app.command
@@ -207,3 +209,96 @@ def wal_status(*, json_output: Json = False) -> int:
 
 def _moment(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "-"
+
+
+@app.command
+def restore(
+    *,
+    into: Annotated[str, Parameter(help="Name of the new database.")],
+    backup: Annotated[str | None, Parameter(help="Id of a backup of kind database.")] = None,
+    at: Annotated[str | None, Parameter(help="A moment with its zone: 2026-11-24T06:30:00Z.")] = None,
+    json_output: Json = False,
+) -> int:
+    """Bring a backup, or the state of a moment, into a new database. The running one is not touched."""
+
+    def work(settings: "Settings") -> int:
+        from remotegpu.site.backups import restoring
+        from remotegpu.site.backups.errors import UsageError
+
+        if backup is not None and at is None:
+            restored = restoring.by_backup(settings, into, backup, print_note)
+        elif at is not None and backup is None:
+            restored = restoring.by_time(settings, into, _parsed(at), print_note)
+        else:
+            raise UsageError("found both or neither of --backup and --at, expected one of them")
+        if json_output:
+            print_json({"ok": True, "restored": restored})
+        else:
+            what = f"{restored.tables} tables, {restored.rows} rows, the state of {_moment(restored.moment)}"
+            print_line(f"{restored.into}: {what}")
+            print_line(
+                f"Put it in the place of the running one: remotegpu backups swap --into {restored.into}"
+            )
+        return 0
+
+    return _guarded(work, json_output=json_output)
+
+
+def _parsed(text: str) -> datetime:
+    from remotegpu.site.backups.errors import UsageError
+
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        at = None
+    if at is None or at.tzinfo is None:
+        raise UsageError(
+            f"--at: found {text!r}, expected a moment with its zone, such as 2026-11-24T06:30:00Z"
+        )
+    return at.astimezone(UTC)
+
+
+@app.command
+def swap(
+    *,
+    into: Annotated[str, Parameter(help="A restored database, which becomes the site's.")],
+    json_output: Json = False,
+) -> int:
+    """Put a restored database in the place of the running one, which stays under another name."""
+
+    def work(settings: "Settings") -> int:
+        from remotegpu.site.backups import swapping
+
+        swapped = swapping.swap(settings, into, utc_now())
+        if json_output:
+            print_json({"ok": True, "swapped": swapped})
+        else:
+            print_line(f"{swapped.database} is the restored one; what was there is {swapped.before}")
+            print_line(f"Take it back: remotegpu backups swap --into {swapped.before}")
+        return 0
+
+    return _guarded(work, json_output=json_output)
+
+
+@app.command
+def drill(*, json_output: Json = False) -> int:
+    """Restore the newest dump and a moment seconds ago into scratch clusters, compare, and record RTO and RPO."""
+
+    def work(settings: "Settings") -> int:
+        from remotegpu.site.backups import drill as drilling
+        from remotegpu.site.backups import outcomes
+        from remotegpu.site.backups.errors import NotGoodError
+
+        with outcomes.recorded(settings.backup_dir, "drill"):
+            result = drilling.drill(settings, print_note)
+            if json_output:
+                print_json({"ok": result.passed, "drill": result})
+            if not result.passed:
+                raise NotGoodError("the drill did not pass: " + "; ".join(result.reasons))
+        if not json_output:
+            print_line(
+                f"passed: restored within {result.rto_s:.1f} s, at most {result.rpo_s:.1f} s of work not archived"
+            )
+        return 0
+
+    return _guarded(work, json_output=json_output)

@@ -95,4 +95,9 @@ class S3Bucket:
             raise self._failed("deleted from", error) from error
 
     def _failed(self, what: str, error: Exception) -> BackupError:
-        return BackupError(f"the bucket at {self._at} cannot be {what}: {str(error)[:500]}")
+        return BackupError(f"the bucket at {self._at} cannot be {what}: {_short(error)}")
+
+
+def _short(error: Exception) -> str:
+    """Without the library's view of its own insides."""
+    return str(error).split("\n\nDebug source", maxsplit=1)[0][:500]

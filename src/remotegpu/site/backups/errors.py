@@ -7,3 +7,7 @@ class BackupError(Exception):
 
 class UsageError(BackupError):
     """The command asks for something that cannot be."""
+
+
+class NotGoodError(BackupError):
+    """Something was looked at from end to end, and the result is bad. The result itself was shown already."""

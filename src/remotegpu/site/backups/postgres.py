@@ -163,8 +163,3 @@ def _set(connected: psycopg.Connection, name: sql.Identifier, setting: RoleSetti
 def drop(connected: psycopg.Connection, database: str) -> None:
     """Whatever is in it, and whoever uses it."""
     connected.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
-
-
-def missing_roles(connected: psycopg.Connection, wanted: frozenset[str]) -> list[str]:
-    there = {row[0] for row in connected.execute("SELECT rolname FROM pg_roles").fetchall()}
-    return sorted(wanted - there)
