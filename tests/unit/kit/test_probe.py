@@ -118,7 +118,7 @@ def test_https_verifies_the_name_asked_for(tmp_path: Path, monkeypatch: pytest.M
 def self_signed(name: str, folder: Path) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = dt.dt.now(dt.UTC)
+    now = dt.datetime.now(dt.UTC)
     certificate = (
         x509.CertificateBuilder(subject, subject, key.public_key(), 1)
         .not_valid_before(now - dt.timedelta(hours=1))
