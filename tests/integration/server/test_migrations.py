@@ -14,6 +14,7 @@ import pytest
 import migration_files as files
 from remotegpu import __version__
 from remotegpu.server.migrations import chain, run
+from remotegpu.server.migrations.chain import VERSIONS
 from remotegpu.server.migrations.errors import MigrationError
 from remotegpu.server.migrations.rendering import config
 from services import Stack
@@ -210,6 +211,20 @@ def test_phases_apply_their_part_and_the_plan_says_so(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("env")
 def test_tables_and_models_are_the_same() -> None:
     alembic.command.check(config())
+
+
+@pytest.mark.usefixtures("env")
+def test_a_new_migration_comes_from_the_template(tmp_path: Path) -> None:
+    folders = (VERSIONS, tmp_path)
+    alembic.command.revision(
+        config(folders),
+        "Do nothing",
+        autogenerate=True,
+        rev_id="9001_post_nothing",
+        version_path=str(tmp_path),
+    )
+    assert chain.read(folders)[-1].name == "9001_post_nothing"
+    assert run.upgrade(folders=folders).applied == ("9001_post_nothing",)
 
 
 @pytest.mark.usefixtures("env")
