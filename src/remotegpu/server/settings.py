@@ -8,6 +8,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
@@ -71,7 +72,9 @@ class AgentSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """``jwt_keys``: the first signs, all verify. ``ssh_ca_key``: OpenSSH private key text of the user CA.
+    """``jwt_keys``: the first signs, all verify, those with `` until=TIME`` behind them until then.
+
+    ``ssh_ca_key``: OpenSSH private key text of the user CA.
 
     ``trusted_proxies``: addresses or networks, separated by commas, whose ``X-Forwarded-For`` is believed.
     """
@@ -193,15 +196,27 @@ def _agents(env: Environment) -> AgentSettings:
 
 
 def _jwt_keys(env: Environment) -> tuple[str, ...]:
-    keys = tuple(
-        key.strip() for key in env.secret("JWT_SECRET").replace(",", "\n").split("\n") if key.strip()
-    )
-    for number, key in enumerate(keys, start=1):
+    """Keys as they stand in the ring; what follows a key on its line, ``until=TIME``, says how long it is believed."""
+    lines = [line.strip() for line in env.secret("JWT_SECRET").replace(",", "\n").split("\n") if line.strip()]
+    for number, line in enumerate(lines, start=1):
+        key, _, until = line.partition(" until=")
         if len(key) < JWT_KEY_MIN_CHARACTERS:
             env.problems.append(
                 f"JWT_SECRET: key {number} has {len(key)} characters, expected at least {JWT_KEY_MIN_CHARACTERS}"
             )
-    return keys
+        if until and not _is_time(until):
+            env.problems.append(
+                f"JWT_SECRET: key {number} ends with until={until}, expected a time with its zone such as "
+                "2026-01-31T12:00:00+00:00"
+            )
+    return tuple(lines)
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _ssh_ca_key(env: Environment) -> str:

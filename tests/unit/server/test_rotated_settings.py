@@ -1,7 +1,7 @@
 """Settings that change at a rotation: keys that overlap, a role's name from a file, and who needs whose password."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -42,6 +42,23 @@ def test_a_token_signed_with_the_second_key_of_the_file_is_accepted(tmp_path: Pa
     assert AccessTokens((NEW,), 900).verify(signed_with(*ring)).user_id == somebody, "the first signs"
     with pytest.raises(NotAuthenticatedError):
         verifier.verify(signed_with(GONE))
+
+
+def test_a_key_is_believed_until_its_time_and_not_longer(tmp_path: Path) -> None:
+    path = tmp_path / "jwt"
+    somebody = uuid.uuid4()
+    token = AccessTokens((OLD,), 900).issue(somebody, family="a sign-in", now=datetime.now(UTC))
+    for days, is_believed in ((1, True), (-1, False)):
+        path.write_text(f"{NEW}\n{OLD} until={(datetime.now(UTC) + timedelta(days=days)).isoformat()}")
+        verifier = AccessTokens(keys_in(path), 900)
+        if is_believed:
+            assert verifier.verify(token).user_id == somebody
+        else:
+            with pytest.raises(NotAuthenticatedError):
+                verifier.verify(token)
+    path.write_text(f"{NEW}\n{OLD} until=tomorrow")
+    with pytest.raises(SettingsError, match="until=tomorrow, expected a time with its zone"):
+        keys_in(path)
 
 
 def test_the_roles_name_comes_from_the_file_that_is_rotated(tmp_path: Path) -> None:

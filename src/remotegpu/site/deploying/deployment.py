@@ -48,6 +48,24 @@ class Plan(msgspec.Struct, kw_only=True, frozen=True):
     by: str = ""
 
 
+@dataclass(frozen=True)
+class SchemaPlan:
+    """``current``: where the schema is; empty without one. ``pending``: revisions not applied yet.
+    ``pending_after``: those of them that come after the code.
+
+    ``contracting``: applied revisions that took away what older code needs, in order.
+    """
+
+    current: str
+    pending: tuple[str, ...]
+    pending_after: tuple[str, ...]
+    contracting: tuple[str, ...]
+
+    def contracted_since(self, revision: str) -> list[str]:
+        """What stands between the schema now and code that was at ``revision``."""
+        return [name for name in self.contracting if name > revision]
+
+
 @dataclass
 class Deployment:
     """``bundle``: what the release is configured with."""
@@ -60,6 +78,7 @@ class Deployment:
     releases: Releases = field(init=False)
     journal: Journal = field(init=False)
     switched_at: datetime | None = None
+    schema: SchemaPlan | None = None
 
     def __post_init__(self) -> None:
         self.compose = Compose(self.place.directory)

@@ -1,30 +1,12 @@
 """The database's schema as the newest release's migrations see it."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from remotegpu.site import runner
-from remotegpu.site.deploying.deployment import DeployError, Deployment
+from remotegpu.site.deploying.deployment import DeployError, Deployment, SchemaPlan
 
 PLAN_S = 120.0
-
-
-@dataclass(frozen=True)
-class SchemaPlan:
-    """``current``: where the schema is; empty without one. ``pending``: revisions of ``phase`` that are not applied.
-
-    ``contracting``: applied revisions that took away what older code needs, in order.
-    """
-
-    current: str
-    pending: tuple[str, ...]
-    pending_after: tuple[str, ...]
-    contracting: tuple[str, ...]
-
-    def contracted_since(self, revision: str) -> list[str]:
-        """What stands between the schema now and code that was at ``revision``."""
-        return [name for name in self.contracting if name > revision]
 
 
 def plan(deployment: Deployment) -> SchemaPlan:
@@ -32,7 +14,13 @@ def plan(deployment: Deployment) -> SchemaPlan:
     command = deployment.compose.run_once(
         "migrate", "server", "migrate", "--plan", "--json", timeout_s=PLAN_S
     )
-    return read_plan(last_json(runner.run(command).output))
+    deployment.schema = read_plan(last_json(runner.run(command).output))
+    return deployment.schema
+
+
+def known(deployment: Deployment) -> SchemaPlan:
+    """The same as it was last seen in this run."""
+    return deployment.schema or plan(deployment)
 
 
 def read_plan(found: dict[str, Any]) -> SchemaPlan:  # Any: the command's own JSON
@@ -50,7 +38,9 @@ def read_plan(found: dict[str, Any]) -> SchemaPlan:  # Any: the command's own JS
 
 def last_json(output: str) -> dict[str, Any]:  # Any: same
     """The JSON object that a command printed last; progress may stand before it. Raises :class:`DeployError`."""
-    for line in reversed(output.splitlines()):
-        if line.startswith("{"):
-            return json.loads(line)
+    lines = output.splitlines()
+    for number in range(len(lines) - 1, -1, -1):
+        if lines[number].startswith("{"):
+            found, _ = json.JSONDecoder().raw_decode("\n".join(lines[number:]))
+            return found
     raise DeployError(f"expected JSON, found: {output[-300:]!r}")

@@ -118,7 +118,11 @@ def migrate_before(deployment: Deployment) -> str:
 
 def migrate_after(deployment: Deployment) -> str:
     """What the old code needed goes, now that it is gone."""
-    return _migrate(deployment, "post")
+    if not schema.known(deployment).pending_after:
+        return "nothing is pending"
+    said = _migrate(deployment, "post")
+    schema.plan(deployment)
+    return said
 
 
 def _migrate(deployment: Deployment, phase: str) -> str:
@@ -219,7 +223,7 @@ def record(deployment: Deployment) -> str:
         images=dict(plan.images),
         image_ids={program: images.id_of(reference) for program, reference in plan.images.items()},
         config_hash=decisions.config_hash(deployment.bundle),
-        schema=schema.plan(deployment).current,
+        schema=schema.known(deployment).current,
         git_revision=runner.run(docker.image_label(plan.images["backend"], GIT_LABEL)).output.strip(),
         deployed_at=utc_now(),
         by=plan.by,
@@ -232,6 +236,15 @@ def record(deployment: Deployment) -> str:
 
 def _has_previous(deployment: Deployment) -> bool:
     return deployment.previous is not None
+
+
+def _stores_change(deployment: Deployment) -> bool:
+    """Whether the application may look at another object store than before."""
+    previous = deployment.previous
+    if previous is None:
+        return True
+    before = deployment.releases.bundle(previous).get(".env.backend")
+    return _is_new(deployment) and before != deployment.bundle[".env.backend"]
 
 
 def _is_new(deployment: Deployment) -> bool:
@@ -249,7 +262,7 @@ STEPS: tuple[Step, ...] = (
     Step("roles", "make the database's roles", make_roles),
     Step("backup", "back up the database", back_up, _has_data),
     Step("migrate-pre", "migrate what the new release needs", migrate_before, _is_new),
-    Step("objects", "prepare the object store", prepare_objects, _is_new),
+    Step("objects", "prepare the object store", prepare_objects, _stores_change),
     Step("vacate", "empty the slot", empty_slot, _has_previous),
     Step("start", "start the release beside the old one", start_release),
     Step("candidate", "show it to nginx", show_to_nginx),
