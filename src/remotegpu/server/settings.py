@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_ssh_private_key
@@ -40,11 +41,15 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class RedisSettings:
+    """``tls``: the server's certificate and name are checked, against ``ca_file`` or else the system's authorities."""
+
     host: str
     port: int
     user: str
     password: str = field(repr=False)
     database: int
+    tls: bool
+    ca_file: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +156,8 @@ def _redis(env: Environment) -> RedisSettings:
         user=env.text("REDIS_USER", "default"),
         password=env.secret("REDIS_PASSWORD"),
         database=env.parsed("REDIS_DB", "0", int, 0),
+        tls=env.parsed("REDIS_TLS", "false", _one_of(("true", "false")), "false") == "true",
+        ca_file=env.parsed("REDIS_CA_FILE", "", _readable_file, ""),
     )
 
 
@@ -238,6 +245,16 @@ def _lifetime(text: str) -> int:
     if seconds < 1:
         raise ValueError(f"found {text!r}, expected at least one second")
     return seconds
+
+
+def _readable_file(text: str) -> str:
+    """A path, or nothing."""
+    if text:
+        try:
+            Path(text).read_bytes()
+        except OSError as error:
+            raise ValueError(f"cannot read {text}: {error.strerror}") from error
+    return text
 
 
 def _url(text: str) -> str:

@@ -43,6 +43,8 @@ def open_redis(settings: RedisSettings) -> Redis:
         db=settings.database,
         username=settings.user,
         password=settings.password,
+        ssl=settings.tls,
+        ssl_ca_certs=settings.ca_file or None,
         socket_connect_timeout=2,
         socket_timeout=REDIS_ANSWER_SECONDS,
         health_check_interval=15,
