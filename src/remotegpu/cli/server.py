@@ -114,6 +114,46 @@ def _show_plan(plan: "Plan", *, json_output: bool) -> int:
 
 
 @app.command
+def prepare_objects() -> int:
+    """Make the bucket of logs and artifacts when it is missing. Needs the server's settings."""
+    from remotegpu.server import settings
+    from remotegpu.server.core import bucket
+    from remotegpu.server.core.errors import RemoteGPUError
+
+    try:
+        objects = settings.load().objects
+        made = asyncio.run(bucket.ensure(objects))
+    except SettingsError as error:
+        return _complain(str(error))
+    except RemoteGPUError as error:
+        return _complain(error.detail, FAILED)
+    print(f"bucket {objects.bucket}: {'made' if made else 'there already'}")  # noqa: T201 - a command's own output
+    return 0
+
+
+@app.command
+def rotate_agent_token(node: str, /) -> int:
+    """Ask a GPU host to take a new token. The old one stays valid for a short overlap.
+
+    Parameters
+    ----------
+    node
+        The machine's name.
+    """
+    from remotegpu.server import administration, settings
+    from remotegpu.server.core.errors import RemoteGPUError
+
+    try:
+        asyncio.run(administration.rotate_agent_token(settings.load(), node))
+    except SettingsError as error:
+        return _complain(str(error))
+    except RemoteGPUError as error:
+        return _complain(error.detail, FAILED)
+    print(f"{node} takes a new token at its next poll")  # noqa: T201 - a command's own output
+    return 0
+
+
+@app.command
 def bootstrap_admin(
     *,
     email: str,

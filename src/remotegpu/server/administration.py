@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from remotegpu.server.app import create_app
@@ -16,6 +17,8 @@ from remotegpu.server.core.services import Services, open_services
 from remotegpu.server.domains.audit import service as audit
 from remotegpu.server.domains.auth import refresh, repository
 from remotegpu.server.domains.auth import service as auth
+from remotegpu.server.domains.machines import tokens
+from remotegpu.server.domains.machines.models import Machine
 from remotegpu.server.settings import Settings, load
 from remotegpu.server.signals import connect_signals
 
@@ -70,6 +73,16 @@ async def reset_password(settings: Settings, email: str) -> str:
             announce(tx, "people", user.id)
         await refresh.end_all(services.redis, user.id)
         return password
+
+
+async def rotate_agent_token(settings: Settings, node: str) -> None:
+    """Ask a machine's agent to take a new token. Raises NotFoundError for an unknown name."""
+    connect_signals()
+    async with opened(settings) as services, transaction(services.sessions) as tx:
+        machine_id = await tx.scalar(select(Machine.id).where(Machine.name == node))
+        if machine_id is None:
+            raise NotFoundError(f"there is no machine {node}")
+        await tokens.request_rotation(tx, machine_id)
 
 
 async def verify_audit(settings: Settings) -> audit.ChainReport:

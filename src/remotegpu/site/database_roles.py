@@ -21,6 +21,7 @@ def sql(password_of: Callable[[str], str]) -> str:
         for role in logins
     ]
     lines += [
+        f"ALTER ROLE postgres PASSWORD '{verifier('postgres', password_of('postgres'))}';",
         f"ALTER ROLE {APP_GROUP} NOLOGIN;",
         f"GRANT {APP_GROUP} TO {', '.join(APP_ROLES)};",
         f"ALTER DATABASE {DATABASE} OWNER TO {OWNER_ROLE};",

@@ -80,9 +80,9 @@ class Journal:
             by_run.setdefault(entry.run, []).append(entry)
         return [Run(run=run, what=found[0].what, entries=tuple(found)) for run, found in by_run.items()]
 
-    def unfinished(self) -> Run | None:
-        """The latest run when a crash ended it."""
-        runs = self.runs()
+    def unfinished(self, *kinds: str) -> Run | None:
+        """The latest run of these kinds (``what``) when a crash ended it."""
+        runs = [run for run in self.runs() if run.what in kinds]
         return runs[-1] if runs and not runs[-1].is_over else None
 
     def _ends_whole(self) -> bool:

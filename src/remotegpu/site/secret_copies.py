@@ -11,6 +11,7 @@ from pathlib import Path
 from remotegpu.kit import files
 from remotegpu.kit.certificates import Pair
 from remotegpu.site import secrets
+from remotegpu.site.bundle.topology import OWNER_ROLE
 from remotegpu.site.config.model import Config, Service
 
 Read = Callable[[str], list[str]]
@@ -42,9 +43,12 @@ def decide(config: Config, read: Read, authority: str, database: Pair) -> Copies
     return copies
 
 
+PASSWORDS = {"postgres": "db_superuser_password", OWNER_ROLE: "db_owner_password"}
+
+
 def password_of(role: str) -> str:
-    """The secret with the password of an application role."""
-    return f"db_password_{role[-1]}"
+    """The secret with the password of a role of the database."""
+    return PASSWORDS.get(role) or f"db_password_{role[-1]}"
 
 
 def users_acl(read: Read) -> str:
@@ -58,7 +62,7 @@ def users_acl(read: Read) -> str:
         f"user remotegpu on {hashes('redis_password')} ~* &* +@all -@dangerous +info +client|setname "
         "+client|setinfo +client|id\n"
         f"user backup on {hashes('redis_backup_password')} +bgsave +lastsave +info +ping +dbsize\n"
-        f"user health on {hashes('redis_health_password')} +ping\n"
+        f"user operator on {hashes('redis_operator_password')} +ping +info +acl\n"
     )
 
 
@@ -87,6 +91,12 @@ def _take_in_foreign_keys(config: Config, copies: Copies) -> None:
 
 def _file(path: str) -> str:
     return Path(path).read_text(encoding="utf-8").strip()
+
+
+def fingerprint(copies: Copies, service: Service) -> str:
+    """Changes with the secrets of ``service``, and tells nothing of them: they are random and long."""
+    text = "\0".join(f"{name}\0{content}" for name, content in sorted(copies[service].items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def make_owned_directory(path: Path, uid: int) -> None:

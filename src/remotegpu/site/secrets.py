@@ -80,11 +80,11 @@ CATALOGUE: tuple[Secret, ...] = (
         zh="Redis 备份密码",
     ),
     Secret(
-        name="redis_health_password",
+        name="redis_operator_password",
         kind="password",
         readers=("redis",),
-        en="Redis, for its health check, which may only ping",
-        zh="Redis 健康检查密码，仅可执行 PING",
+        en="Redis, for its health check and for changing passwords",
+        zh="Redis 健康检查与更换密码所用的密码",
     ),
     Secret(
         name="s3_access_key",

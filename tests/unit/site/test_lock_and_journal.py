@@ -44,7 +44,7 @@ def test_who_comes_second_is_told_who_is_at_work_until_that_one_dies(tmp_path: P
 
 def test_a_run_without_an_end_is_gone_on_with(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
-    assert journal.unfinished() is None
+    assert journal.unfinished("deploy") is None
     for each in [
         entry("r1", "backup"),
         entry("r1", END),
@@ -52,11 +52,11 @@ def test_a_run_without_an_end_is_gone_on_with(tmp_path: Path) -> None:
         entry("r2", "migrate", "begun"),
     ]:
         journal.write(each)
-    left = Journal(tmp_path).unfinished()
+    left = Journal(tmp_path).unfinished("deploy")
     assert left is not None
     assert (left.run, left.done) == ("r2", {"backup"})
     journal.write(entry("r2", END, "failed"))
-    assert Journal(tmp_path).unfinished() is None
+    assert Journal(tmp_path).unfinished("deploy") is None
     assert [run.run for run in journal.runs()] == ["r1", "r2"]
 
 

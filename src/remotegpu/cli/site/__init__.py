@@ -2,8 +2,9 @@
 
 from cyclopts import App
 
-from remotegpu.cli.site import configuration, releases
+from remotegpu.cli.site import configuration, releases, secrets
 
 app = App(name="site", help="A deployment out of one remotegpu.yaml.", help_format="plaintext")
 configuration.register(app)
 releases.register(app)
+app.command(secrets.app)

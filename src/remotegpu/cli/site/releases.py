@@ -1,15 +1,13 @@
 """``remotegpu site deploy | rollback | releases``: which release serves."""
 
-from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from cyclopts import App, Parameter
 
 from remotegpu.cli.output import print_json, print_line, print_table
-from remotegpu.cli.site.shared import BUSY, DEFAULT, ConfigPath, Json, Steps, failed, refused
+from remotegpu.cli.site.shared import DEFAULT, ConfigPath, Json, Steps, guarded
 
 if TYPE_CHECKING:
     from remotegpu.site.deploying.preflight import Finding
@@ -50,7 +48,7 @@ def deploy(
         )
         return _show_release(release, json_output=json_output)
 
-    return _guarded(config, act, json_output=json_output)
+    return guarded(config, act, json_output=json_output)
 
 
 def rollback(
@@ -71,7 +69,7 @@ def rollback(
         found = verb.rollback(place, Steps(), to=release, why=why, accept_schema=accept_schema)
         return _show_release(found, json_output=json_output)
 
-    return _guarded(config, act, json_output=json_output)
+    return guarded(config, act, json_output=json_output)
 
 
 def releases(*, config: ConfigPath = DEFAULT, json_output: Json = False) -> int:
@@ -105,24 +103,7 @@ def releases(*, config: ConfigPath = DEFAULT, json_output: Json = False) -> int:
         print_table(columns, rows, empty="no release yet: remotegpu site deploy")
         return 0
 
-    return _guarded(config, act, json_output=json_output)
-
-
-def _guarded(config: Path, act: "Callable[[Place], int]", *, json_output: bool) -> int:
-    from remotegpu.site import place
-    from remotegpu.site.config.problems import ConfigError
-    from remotegpu.site.deploying.deployment import DeployError
-    from remotegpu.site.lock import SiteBusyError
-    from remotegpu.site.runner import CommandError
-
-    try:
-        return act(place.at(config))
-    except ConfigError as error:
-        return refused(error, json_output=json_output)
-    except SiteBusyError as error:
-        return failed(error, json_output=json_output, status=BUSY)
-    except (DeployError, CommandError) as error:
-        return failed(error, json_output=json_output)
+    return guarded(config, act, json_output=json_output)
 
 
 def _show_release(release: "Release", *, json_output: bool) -> int:

@@ -111,6 +111,11 @@ def _secrets(service: Service) -> str:
     return f"./secrets/{service}:/run/secrets:ro"
 
 
+def _fingerprint(variable: str) -> Block:
+    """Programs read their secrets when they start: another label makes Compose start them anew."""
+    return {"org.remotegpu.secrets": f"${{{variable}:-}}"}
+
+
 def _nginx(config: Config) -> Block:
     network = config.network
     return _base(config, "nginx", image_of("nginx", config.images), grace_s=30) | {
@@ -136,6 +141,7 @@ def _backend(config: Config, slot: str) -> Block:
         "command": ["server", "run"],
         "env_file": _env_file(".env.backend"),
         "environment": {"INSTANCE_NAME": name},
+        "labels": _fingerprint(f"BACKEND_{slot.upper()}_SECRETS"),
         "volumes": [_secrets("backend")],
         "networks": {"app": _fixed(config, name), "data": {}, "monitoring": {}},
         "healthcheck": _probe(f"http://127.0.0.1:{topology.BACKEND_PORT}/health/ready"),
@@ -158,6 +164,7 @@ def _worker(config: Config) -> Block:
         "command": ["server", "worker"],
         "env_file": _env_file(".env.backend"),
         "environment": {"INSTANCE_NAME": "worker", "ALIVE_FILE": "/tmp/alive"},  # noqa: S108 - in the container
+        "labels": _fingerprint("WORKER_SECRETS"),
         "volumes": [_secrets("worker")],
         "networks": ["app", "data"],
         "healthcheck": _health("CMD-SHELL", 'test -n "$$(find /tmp/alive -mmin -2)"'),
@@ -218,7 +225,7 @@ def _postgresql(config: Config) -> Block:
 
 def _redis(config: Config) -> Block:
     # -e: without it redis-cli ends with 0 also when Redis refused the password. $$ is Compose's way to write $.
-    ping = 'REDISCLI_AUTH="$$(cat /run/secrets/redis_health_password)" redis-cli -e --user health ping'
+    ping = 'REDISCLI_AUTH="$$(cat /run/secrets/redis_operator_password)" redis-cli -e --user operator ping'
     return (
         _base(config, "redis", image_of("redis", config.images), grace_s=60)
         | {
@@ -266,6 +273,7 @@ def _backup(config: Config) -> Block:
         "entrypoint": ["/opt/remotegpu/bin/remotegpu"],
         "command": ["backups", "schedule"],
         "env_file": _env_file(".env.backup"),
+        "labels": _fingerprint("BACKUP_SECRETS"),
         "volumes": [
             "./backups:/backups",
             "backup_scratch:/scratch",

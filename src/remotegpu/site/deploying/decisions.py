@@ -36,28 +36,36 @@ def next_slot(current: Release | None) -> Slot:
     return topology.other(current.slot) if current else topology.SLOTS[0]
 
 
-def slot_images(
-    present: Mapping[str, str], slot: Slot, images: Mapping[str, str], *, first: bool
+def variables_for_start(
+    present: Mapping[str, str], slot: Slot, images: Mapping[str, str], secrets: str, *, restart_database: bool
 ) -> dict[str, str]:
     """Compose's variables while a release starts in ``slot``: everything that runs stays as it is.
 
-    The database keeps its image: a new one would restart it. ``site deploy --restart-database`` changes that.
+    ``secrets``: fingerprint of what the backend reads. The database keeps its image: a new one would restart it.
     """
     wanted = dict(present) | {
         f"BACKEND_{slot.upper()}_IMAGE": images["backend"],
+        f"BACKEND_{slot.upper()}_SECRETS": secrets,
         f"FRONTEND_{slot.upper()}_IMAGE": images["frontend"],
         "MIGRATE_IMAGE": images["backend"],
     }
-    if first or "POSTGRESQL_IMAGE" not in wanted:
+    if restart_database or "POSTGRESQL_IMAGE" not in wanted:
         wanted["POSTGRESQL_IMAGE"] = images["postgresql"]
     for name, program in (("WORKER_IMAGE", "backend"), ("BACKUP_IMAGE", "postgresql")):
         wanted.setdefault(name, images[program])
     return wanted
 
 
-def settled_images(present: Mapping[str, str], images: Mapping[str, str]) -> dict[str, str]:
-    """The same once the release serves: worker and backups follow."""
-    return dict(present) | {"WORKER_IMAGE": images["backend"], "BACKUP_IMAGE": images["postgresql"]}
+def variables_once_it_serves(
+    present: Mapping[str, str], images: Mapping[str, str], worker_secrets: str, backup_secrets: str
+) -> dict[str, str]:
+    """Worker and backups follow."""
+    return dict(present) | {
+        "WORKER_IMAGE": images["backend"],
+        "WORKER_SECRETS": worker_secrets,
+        "BACKUP_IMAGE": images["postgresql"],
+        "BACKUP_SECRETS": backup_secrets,
+    }
 
 
 def env_text(variables: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -21,6 +22,9 @@ from remotegpu.site.journal import END, Entry, Journal, State
 from remotegpu.site.place import Place
 from remotegpu.site.releases import Release, Releases
 
+Kind = Literal["deploy", "rollback", "restart"]
+"""``restart``: the same release again in the other slot, with what its secrets and configuration are now."""
+
 Progress = Callable[[str, str], None]
 """``(step, what is said of it)``."""
 
@@ -33,7 +37,7 @@ class Plan(msgspec.Struct, kw_only=True, frozen=True):
     """Everything that was decided before anything was done; kept in the journal, to go on from after a crash.
 
     ``previous``: id of the release that served; empty for the first one. ``restores``: id of the record that a rollback
-    brings back; empty for a deployment.
+    or a restart brings (back); empty for a deployment.
     """
 
     id: str
@@ -41,6 +45,7 @@ class Plan(msgspec.Struct, kw_only=True, frozen=True):
     slot: Slot
     previous: str
     images: dict[str, str]
+    kind: Kind = "deploy"
     restores: str = ""
     restart_database: bool = False
     backup: bool = True
@@ -102,20 +107,19 @@ class Deployment:
         return f"frontend-{self.plan.slot}"
 
     def note(self, step: str, state: State, detail: str = "") -> None:
-        what = "rollback" if self.plan.restores else "deploy"
         self.journal.write(
-            Entry(at=utc_now(), run=self.plan.id, what=what, step=step, state=state, detail=detail)
+            Entry(at=utc_now(), run=self.plan.id, what=self.plan.kind, step=step, state=state, detail=detail)
         )
 
     def end(self, state: State, detail: str = "") -> None:
         self.note(END, state, detail)
 
-    def slot_images(self) -> dict[str, str]:
+    def variables(self) -> dict[str, str]:
         """What Compose's variables say now."""
         path = self.place.directory / SLOT_IMAGES
         return decisions.parse_env(path.read_text(encoding="utf-8")) if path.exists() else {}
 
-    def set_slot_images(self, variables: Mapping[str, str]) -> None:
+    def set_variables(self, variables: Mapping[str, str]) -> None:
         files.write_private(self.place.directory / SLOT_IMAGES, decisions.env_text(variables), mode=0o644)
 
     def write_state(self, state: Mapping[str, str]) -> None:

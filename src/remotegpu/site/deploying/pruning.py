@@ -31,7 +31,7 @@ def prune(deployment: Deployment) -> list[str]:
     releases = deployment.releases.all()
     current = deployment.releases.current()
     assert current
-    in_slots = frozenset(deployment.slot_images().values())
+    in_slots = frozenset(deployment.variables().values())
     gone = superfluous(releases, current.id, in_slots, deployment.place.config.release.keep)
     still_named = {
         reference for release in releases if release not in gone for reference in release.images.values()

@@ -46,23 +46,24 @@ def write_bundle(deployment: Deployment) -> str:
     place, now = deployment.place, utc_now()
     first = deployment.previous is None
     changed = writing.write(place.directory, deployment.bundle)
-    write_secrets(deployment)
+    copies = write_secrets(deployment)
     certificates.write(place, now)
     if not (place.directory / "nginx/upstreams/active.conf").exists():
         deployment.write_state(render.upstreams(place.config, deployment.plan.slot, deployment.plan.slot))
-    variables = decisions.slot_images(
-        deployment.slot_images(),
+    variables = decisions.variables_for_start(
+        deployment.variables(),
         deployment.plan.slot,
         deployment.plan.images,
-        first=first or deployment.plan.restart_database,
+        secret_copies.fingerprint(copies, "backend"),
+        restart_database=first or deployment.plan.restart_database,
     )
-    deployment.set_slot_images(variables)
+    deployment.set_variables(variables)
     runner.run(deployment.compose.check())
     return f"{len(changed)} files changed" if changed else "nothing changed"
 
 
-def write_secrets(deployment: Deployment) -> list[str]:
-    """Each service's copies. Returns what changed."""
+def write_secrets(deployment: Deployment) -> secret_copies.Copies:
+    """Each service's copies, where it reads them."""
     place, now = deployment.place, utc_now()
     secrets.ensure(place.originals)
     signer = authority.ensure(place.originals, place.config.site.name, now)
@@ -70,7 +71,8 @@ def write_secrets(deployment: Deployment) -> list[str]:
     copies = secret_copies.decide(
         place.config, lambda name: secrets.read(place.originals, name), signer.certificate, database
     )
-    return secret_copies.write(place.directory, copies, topology.UIDS)
+    secret_copies.write(place.directory, copies, topology.UIDS)
+    return copies
 
 
 def start_stores(deployment: Deployment) -> str:
@@ -94,8 +96,7 @@ def make_roles(deployment: Deployment) -> str:
     originals = deployment.place.originals
 
     def password_of(role: str) -> str:
-        name = "db_owner_password" if role == topology.OWNER_ROLE else secret_copies.password_of(role)
-        return secrets.read(originals, name)[0]
+        return secrets.read(originals, secret_copies.password_of(role))[0]
 
     psql = ("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", "postgres")
     statements = database_roles.sql(password_of).encode()
@@ -142,19 +143,9 @@ def prepare_objects(deployment: Deployment) -> str:
 
 def empty_slot(deployment: Deployment) -> str:
     """What still runs in the slot is an older release in reserve: its connections may end by themselves first."""
-    if _slot_runs(deployment, deployment.plan.images):
+    if watching.slot_is_as_wanted(deployment):
         return "the release stands there already"
     return watching.drain(deployment, deployment.plan.slot)
-
-
-def _slot_runs(deployment: Deployment, wanted: dict[str, str]) -> bool:
-    """Whether the slot holds running containers of this very release."""
-    found = {entry.get("Service"): entry for entry in watching.containers(deployment)}
-    return all(
-        found.get(f"{program}-{deployment.plan.slot}", {}).get("State") == "running"
-        and found[f"{program}-{deployment.plan.slot}"].get("Image") == wanted[program]
-        for program in ("backend", "frontend")
-    )
 
 
 def start_release(deployment: Deployment) -> str:
@@ -207,7 +198,14 @@ def switch(deployment: Deployment) -> str:
 
 def replace_worker(deployment: Deployment) -> str:
     """Worker and backups follow the release that serves."""
-    deployment.set_slot_images(decisions.settled_images(deployment.slot_images(), deployment.plan.images))
+    copies = write_secrets(deployment)
+    variables = decisions.variables_once_it_serves(
+        deployment.variables(),
+        deployment.plan.images,
+        secret_copies.fingerprint(copies, "worker"),
+        secret_copies.fingerprint(copies, "backup"),
+    )
+    deployment.set_variables(variables)
     within = deployment.place.config.release.start_seconds
     runner.run(deployment.compose.start("worker", "backup", within_s=within))
     return "worker, backup"

@@ -2,7 +2,7 @@
 
 from remotegpu.site import images, runner
 from remotegpu.site.bundle import render, writing
-from remotegpu.site.deploying import decisions, schema, watching
+from remotegpu.site.deploying import schema, watching
 from remotegpu.site.deploying.deployment import Deployment
 from remotegpu.site.releases import Release
 
@@ -38,12 +38,14 @@ def _withdraw(deployment: Deployment) -> str:
 def _restore_images(deployment: Deployment, previous: Release) -> None:
     for program, reference in previous.images.items():
         images.require(reference, previous.image_ids[program])
-    present = deployment.slot_images() | {
+    present = deployment.variables() | {
         f"BACKEND_{previous.slot.upper()}_IMAGE": previous.images["backend"],
         f"FRONTEND_{previous.slot.upper()}_IMAGE": previous.images["frontend"],
         "MIGRATE_IMAGE": previous.images["backend"],
+        "WORKER_IMAGE": previous.images["backend"],
+        "BACKUP_IMAGE": previous.images["postgresql"],
     }
-    deployment.set_slot_images(decisions.settled_images(present, previous.images))
+    deployment.set_variables(present)
 
 
 def _cannot_go_back(deployment: Deployment, previous: Release) -> bool:

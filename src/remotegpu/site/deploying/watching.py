@@ -56,6 +56,20 @@ def containers(deployment: Deployment) -> list[dict[str, Any]]:  # Any: Compose'
     return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
 
 
+def slot_is_as_wanted(deployment: Deployment) -> bool:
+    """Whether the slot holds running containers of this very release, with the secrets as they are."""
+    images, slot = deployment.plan.images, deployment.plan.slot
+    wanted_secrets = deployment.variables().get(f"BACKEND_{slot.upper()}_SECRETS", "")
+    found = {str(entry.get("Service")): entry for entry in containers(deployment)}
+    backend, frontend = found.get(deployment.backend, {}), found.get(deployment.frontend, {})
+    return (
+        all(entry.get("State") == "running" for entry in (backend, frontend))
+        and backend.get("Image") == images["backend"]
+        and frontend.get("Image") == images["frontend"]
+        and f"org.remotegpu.secrets={wanted_secrets}" in str(backend.get("Labels", "")).split(",")
+    )
+
+
 def last_words(deployment: Deployment) -> str:
     """The end of the log of every container that is not well, for the message that says why a release did not do."""
     unwell = [

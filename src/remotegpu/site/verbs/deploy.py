@@ -11,7 +11,7 @@ from remotegpu.kit.clock import utc_now
 from remotegpu.site import lock
 from remotegpu.site.bundle.render import render
 from remotegpu.site.deploying import decisions, preflight, pruning, schema, undoing, watching
-from remotegpu.site.deploying.deployment import DeployError, Deployment, Plan, Progress
+from remotegpu.site.deploying.deployment import DeployError, Deployment, Kind, Plan, Progress
 from remotegpu.site.deploying.steps import STEPS, Step
 from remotegpu.site.images import ImageError
 from remotegpu.site.journal import Journal
@@ -117,7 +117,9 @@ def prepare(
     return Deployment(place, plan, render(place.config), progress)
 
 
-def prepare_rollback(place: Place, target: Release, progress: Progress, *, why: str) -> Deployment:
+def prepare_rollback(
+    place: Place, target: Release, progress: Progress, *, why: str, kind: Kind = "rollback"
+) -> Deployment:
     """The same with the images and the configuration of ``target``."""
     releases = Releases(place.directory)
     current = releases.current()
@@ -128,6 +130,7 @@ def prepare_rollback(place: Place, target: Release, progress: Progress, *, why: 
         slot=decisions.next_slot(current),
         previous=current.id,
         images=target.images,
+        kind=kind,
         restores=target.id,
         why=why,
         by=getpass.getuser(),
@@ -190,7 +193,7 @@ def begin(deployment: Deployment) -> Deployment:
 
 def unfinished(place: Place, progress: Progress) -> Deployment | None:
     """The deployment that a crash cut short."""
-    run = Journal(place.directory).unfinished()
+    run = Journal(place.directory).unfinished("deploy", "rollback", "restart")
     if run is None or run.entries[0].step != PLAN:
         return None
     plan = msgspec.json.decode(run.entries[0].detail, type=Plan)

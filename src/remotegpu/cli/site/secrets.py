@@ -1,0 +1,73 @@
+"""``remotegpu site secrets list | rotate``."""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from remotegpu.cli.output import print_json, print_line, print_table
+from remotegpu.cli.site.shared import DEFAULT, ConfigPath, Json, Steps, guarded
+from remotegpu.kit.clock import utc_now
+
+if TYPE_CHECKING:
+    from remotegpu.site.place import Place
+
+app = App(name="secrets", help="The site's secrets: how old they are, and new ones.", help_format="plaintext")
+
+
+@app.command(name="list")
+def list_secrets(*, config: ConfigPath = DEFAULT, json_output: Json = False) -> int:
+    """List the secrets, what each is for, its age and when it is due. Never a value."""
+
+    def act(place: "Place") -> int:
+        from remotegpu.site import secrets
+
+        now = utc_now()
+        found: list[dict[str, object]] = []
+        for secret in secrets.CATALOGUE:
+            path = place.originals / secrets.DIRECTORY / secret.name
+            made = datetime.fromtimestamp(path.stat().st_mtime, UTC) if path.exists() else None
+            due = made + timedelta(days=secret.due_days) if made and secret.due_days else None
+            found.append(
+                {"name": secret.name, "made_at": made, "due_at": due, "is_due": bool(due and due < now)}
+                | {"for": secret.en, "readers": secret.readers}
+            )
+        if json_output:
+            print_json(found)
+            return 0
+        rows = [
+            [str(one["name"]), _day(one["made_at"]), _day(one["due_at"]), str(one["for"])] for one in found
+        ]
+        print_table(("SECRET", "MADE", "DUE", "FOR"), rows, empty="none")
+        return 0
+
+    return guarded(config, act, json_output=json_output)
+
+
+@app.command
+def rotate(
+    what: Annotated[
+        str, Parameter(help="jwt, db, redis, all of them, or agent:NODE for the token of one GPU host.")
+    ],
+    /,
+    *,
+    config: ConfigPath = DEFAULT,
+    json_output: Json = False,
+) -> int:
+    """Replace secrets while the site serves: nobody is signed out, no request fails. Goes on after a crash."""
+
+    def act(place: "Place") -> int:
+        from remotegpu.site.verbs import rotate as verb
+
+        done = verb.rotate_named(place, Steps(), what)
+        if json_output:
+            print_json({"ok": True, "rotated": done})
+        else:
+            print_line(f"rotated: {', '.join(done)}")
+        return 0
+
+    return guarded(config, act, json_output=json_output)
+
+
+def _day(moment: object) -> str:
+    return f"{moment:%Y-%m-%d}" if isinstance(moment, datetime) else "-"

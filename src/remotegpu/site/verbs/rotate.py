@@ -1,0 +1,150 @@
+"""``site secrets rotate``: new secrets while the site serves. Programs start anew in the other slot, nobody waits."""
+
+import secrets as random
+from collections.abc import Sequence
+from datetime import timedelta
+
+import msgspec
+
+from remotegpu.kit.clock import utc_now
+from remotegpu.site import rotation, runner, secrets
+from remotegpu.site.commands.compose import Compose
+from remotegpu.site.deploying import steps, watching
+from remotegpu.site.deploying.deployment import DeployError, Deployment, Progress
+from remotegpu.site.journal import END, Entry, Journal, State
+from remotegpu.site.place import Place
+from remotegpu.site.releases import Releases
+from remotegpu.site.rotation import PHASES, REDIS, TOPICS, Phase, Topic
+from remotegpu.site.verbs import deploy
+
+TOKEN_LIFETIME = timedelta(minutes=20)
+"""Access tokens live for 15 minutes (``JWT_ACCESS_EXPIRE``); clocks differ a little."""
+KIND = "rotate"
+
+
+class Work(msgspec.Struct, kw_only=True, frozen=True):
+    """What a rotation is about; in the journal, to go on from after a crash."""
+
+    run: str
+    topics: list[Topic]
+    before: rotation.Before
+
+
+def rotate(place: Place, progress: Progress, topics: Sequence[Topic] = TOPICS) -> list[Topic]:
+    """Replace what ``topics`` name. One that a crash cut short is gone on with first. Returns what was rotated.
+
+    Raises :class:`DeployError`, :class:`~remotegpu.site.lock.SiteBusyError`.
+    """
+    with deploy.held(place, f"rotate {', '.join(topics)}"):
+        if Releases(place.directory).current() is None:
+            raise DeployError(
+                "found no release that serves; expected one. Bring one with `remotegpu site deploy`."
+            )
+        cut_short = _cut_short(place)
+        if cut_short:
+            _carry_out(place, cut_short, progress)
+        left: list[Topic] = [topic for topic in topics if not cut_short or topic not in cut_short.topics]
+        if left:
+            before = rotation.before(_lines(place))
+            work = Work(run=deploy.new_id(utc_now(), "rotate"), topics=left, before=before)
+            _note(place, work, "plan", "done", msgspec.json.encode(work).decode())
+            _carry_out(place, work, progress)
+        return (cut_short.topics if cut_short else []) + left
+
+
+def _lines(place: Place) -> rotation.Lines:
+    return {name: secrets.read(place.originals, name) for name in rotation.READ}
+
+
+def rotate_named(place: Place, progress: Progress, what: str) -> list[str]:
+    """``what``: a topic, ``all``, or ``agent:NODE``. Returns what was rotated. Raises :class:`DeployError`."""
+    if what.startswith("agent:"):
+        return [_ask_agent(place, progress, what.removeprefix("agent:"))]
+    if what == "all":
+        return list(rotate(place, progress))
+    known: dict[str, Topic] = {topic: topic for topic in TOPICS}
+    if what not in known:
+        expected = ", ".join((*TOPICS, "agent:NODE", "all"))
+        raise DeployError(f"found {what!r}, expected one of {expected}")
+    return list(rotate(place, progress, [known[what]]))
+
+
+def _ask_agent(place: Place, progress: Progress, node: str) -> str:
+    """The host takes a new token at its next poll; the old one stays valid for a short overlap."""
+    current = Releases(place.directory).current()
+    if current is None:
+        raise DeployError(
+            "found no release that serves; expected one. Bring one with `remotegpu site deploy`."
+        )
+    progress("rotate", f"ask {node} to take a new token")
+    compose = Compose(place.directory)
+    command = ("remotegpu", "server", "rotate-agent-token", node)
+    runner.run(compose.execute(f"backend-{current.slot}", *command))
+    return f"agent:{node}"
+
+
+def _cut_short(place: Place) -> Work | None:
+    run = Journal(place.directory).unfinished(KIND)
+    return msgspec.json.decode(run.entries[0].detail, type=Work) if run else None
+
+
+def _carry_out(place: Place, work: Work, progress: Progress) -> None:
+    runs = {run.run: run for run in Journal(place.directory).runs()}
+    done = runs[work.run].done
+    for phase in PHASES:
+        if phase not in done:
+            _note(place, work, phase, "begun")
+            _act(place, work, phase, progress)
+            _note(place, work, phase, "done")
+    _note(place, work, END, "done")
+
+
+def _act(place: Place, work: Work, phase: Phase, progress: Progress) -> None:
+    progress("rotate", f"{phase}: {', '.join(work.topics)}")
+    deployment = _restart(place, progress, f"rotate {', '.join(work.topics)}: {phase}")
+    if phase == "retire":  # nobody uses the old ones any more, but what waits in reserve would
+        watching.drain(deployment, deployment.plan.slot)
+        watching.stop_slot(deployment, deployment.plan.slot)
+    means = rotation.Means(new=_new, now=utc_now(), token_lifetime=TOKEN_LIFETIME)
+    changed = rotation.after(phase, work.topics, _lines(place), work.before, means)
+    for name, lines in changed.items():
+        secrets.write(place.originals, name, lines)
+    _tell_the_stores(deployment, work.topics, _lines(place))
+    if phase == "use" or (phase == "announce" and "jwt" in work.topics):
+        deploy.carry_out(deploy.begin(deployment), progress)
+
+
+def _restart(place: Place, progress: Progress, why: str) -> Deployment:
+    """The release that serves, once more, in the other slot."""
+    cut_short = deploy.unfinished(place, progress)
+    if cut_short:
+        deploy.take_back(cut_short, progress, "the rotation begins its step again")
+    current = Releases(place.directory).current()
+    assert current
+    return deploy.prepare_rollback(place, current, progress, why=why, kind="restart")
+
+
+def _tell_the_stores(deployment: Deployment, topics: Sequence[Topic], lines: rotation.Lines) -> None:
+    """Database and Redis accept what the secrets say now, without a restart."""
+    steps.write_secrets(deployment)
+    if "db" in topics:
+        steps.make_roles(deployment)
+    if "redis" in topics:
+        for name, user in REDIS.items():
+            hashes = [f"#{rotation.fingerprint(line)}" for line in lines[name]]
+            set_user = f"ACL SETUSER {user} resetpass {' '.join(hashes)}"
+            as_operator = (
+                'REDISCLI_AUTH="$(cat /run/secrets/redis_operator_password)" '
+                f"redis-cli -e --user operator {set_user}"
+            )
+            runner.run(deployment.compose.execute("redis", "sh", "-c", as_operator))
+
+
+def _new() -> str:
+    return random.token_hex(32)
+
+
+def _note(place: Place, work: Work, step: str, state: State, detail: str = "") -> None:
+    Journal(place.directory).write(
+        Entry(at=utc_now(), run=work.run, what=KIND, step=step, state=state, detail=detail)
+    )
