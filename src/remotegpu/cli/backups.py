@@ -302,3 +302,18 @@ def drill(*, json_output: Json = False) -> int:
         return 0
 
     return _guarded(work, json_output=json_output)
+
+
+@app.command
+def schedule(
+    *, once: Annotated[bool, Parameter(negative=(), help="Do what is due now, and end: for cron.")] = False
+) -> int:
+    """Make backups and drills when they are due, and serve metrics, until stopped."""
+
+    def work(settings: "Settings") -> int:
+        from remotegpu.site.backups import schedule as scheduling
+
+        scheduling.run(settings, once=once)
+        return 0
+
+    return _guarded(work, json_output=False)

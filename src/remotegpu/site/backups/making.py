@@ -124,6 +124,9 @@ def _begun(
         yield _Begun(
             settings=settings, store=found, kind=kind, why=why, id=backup, started_at=at, folder=folder
         )
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise BackupError(f"cannot write the backup, which is not kept: {error}") from error
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -53,7 +53,12 @@ def connection(socket_dir: Path | str, database: str) -> Generator[psycopg.Conne
             "Expected it to run, and this program to be its superuser's operating system account."
         ) from error
     with opened:
-        yield opened
+        try:
+            yield opened
+        except psycopg.Error as error:
+            raise BackupError(
+                f"PostgreSQL in {socket_dir}, database {database}: {str(error).strip()}"
+            ) from error
 
 
 def exists(connected: psycopg.Connection, database: str) -> bool:

@@ -82,6 +82,8 @@ def space(settings: Settings, name: str) -> Generator[Scratch]:
     (scratch.folder / "pg_ident.conf").touch()
     try:
         yield scratch
+    except CommandError as error:
+        raise BackupError(f"in the scratch space: {error}") from error
     finally:
         remove(scratch)
 
