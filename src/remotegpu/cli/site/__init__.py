@@ -2,9 +2,10 @@
 
 from cyclopts import App
 
-from remotegpu.cli.site import configuration, releases, secrets
+from remotegpu.cli.site import configuration, releases, secrets, status
 
 app = App(name="site", help="A deployment out of one remotegpu.yaml.", help_format="plaintext")
 configuration.register(app)
 releases.register(app)
+status.register(app)
 app.command(secrets.app)

@@ -36,3 +36,18 @@ def save(references: tuple[str, ...], file: str) -> Command:
 
 def load(file: str) -> Command:
     return Command(argv=("docker", "load", "--input", file), timeout_s=1800)
+
+
+def describe_images(references: tuple[str, ...]) -> Command:
+    """One JSON object per line; ends with 1 when some of them are not here, after those that are."""
+    return Command(argv=("docker", "image", "inspect", "--format", "{{json .}}", *references))
+
+
+def describe_containers(ids: tuple[str, ...]) -> Command:
+    """One JSON object per line: also what Compose does not tell, such as restarts."""
+    return Command(argv=("docker", "container", "inspect", "--format", "{{json .}}", *ids))
+
+
+def root_directory() -> Command:
+    """Prints where the engine keeps images and volumes."""
+    return Command(argv=("docker", "info", "--format", "{{.DockerRootDir}}"), timeout_s=15)
