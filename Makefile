@@ -1,6 +1,6 @@
 # Every command a newcomer or CI needs. `make help` lists them; each does its own bootstrap.
 .DEFAULT_GOAL := help
-.PHONY: help env console demo test fmt lint wheel chaos bench docs lock clean
+.PHONY: help env console demo test fmt lint wheel images chaos bench docs lock clean
 
 PYTHON := .venv/bin/python
 # Empty unless given: `make demo ONCE=1 JSON=report.json`, `make test T=tests/unit/cli`, `make bench B=sync`.
@@ -11,6 +11,7 @@ PORT ?=
 T ?=
 B ?=
 SEED ?=
+VERSION ?=
 
 help: ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +37,9 @@ lint: env ## Format check, lint, types and import contracts only
 
 wheel: console ## Build dist/*.whl with the console inside
 	@$(PYTHON) scripts/wheel.py
+
+images: env ## Build the container images, as a release or for development [VERSION=v1.2.3]
+	@$(PYTHON) scripts/images.py $(if $(VERSION),--version "$(VERSION)")
 
 chaos: console ## Kill everything at random for two minutes and check nothing is lost [SEED=n]
 	@REMOTEGPU_CHAOS=long REMOTEGPU_CHAOS_SEED="$(SEED)" $(PYTHON) -m pytest tests/chaos -x -s --timeout=900

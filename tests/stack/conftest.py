@@ -91,7 +91,7 @@ def build_release(engine: Engine, version: str, *options: str) -> dict[str, list
 
 def build_agent(engine: Engine) -> None:
     arguments = [f"--build-arg={name}={value}" for name, value in mirrors().items() if name.startswith("PIP")]
-    file = "tests/stack/standins/agent/Dockerfile"
+    file = ROOT / "tests/stack/standins/agent/Dockerfile"
     engine.docker("build", "--network=host", f"--file={file}", f"--tag={AGENT}", *arguments, str(ROOT))
 
 

@@ -5,7 +5,6 @@ Our own is Debian's ``dockerd``, with its data kept between runs, so that only t
 
 import fcntl
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -16,8 +15,8 @@ from pathlib import Path
 from typing import TextIO
 
 from stack import compose_plugin
+from stack.scripts import ROOT, docker_engine
 
-ROOT = Path(__file__).resolve().parents[2]
 DATA = Path("/var/cache/remotegpu-tests/docker")
 RUN = Path("/run/remotegpu-tests")
 SOCKET = RUN / "docker.sock"
@@ -58,41 +57,13 @@ class Engine:
 @contextmanager
 def running_engine() -> Iterator[Engine]:
     """An engine that answers and has Compose v2. Raises :class:`NoEngineError`."""
-    if shutil.which("docker") is None:
-        raise NoEngineError("found no `docker` on PATH")
-    address = current_address()
-    if answers(address):
-        yield with_compose(address)
+    if docker_engine.is_running():
+        yield with_compose(docker_engine.current_address())
         return
-    if problem := why_none_can_start():
+    if problem := docker_engine.problem():
         raise NoEngineError(problem)
     with own_engine() as own:
         yield with_compose(own)
-
-
-def current_address() -> str:
-    """Of the engine that a plain ``docker`` talks to, whatever DOCKER_CONFIG becomes."""
-    shown = subprocess.run(
-        ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return os.environ.get("DOCKER_HOST") or shown.stdout.strip() or "unix:///var/run/docker.sock"
-
-
-def answers(address: str) -> bool:
-    environment = {**os.environ, "DOCKER_HOST": address}
-    command = ["docker", "version", "--format", "{{.Server.Version}}"]
-    return subprocess.run(command, env=environment, capture_output=True, check=False).returncode == 0
-
-
-def why_none_can_start() -> str:
-    """Empty when one can."""
-    if os.geteuid() != 0:
-        return "no Docker engine answers, and only root can start one"
-    missing = [program for program in ("dockerd", "iptables") if shutil.which(program) is None]
-    return f"no Docker engine answers, and found no {' nor '.join(missing)} to start one" if missing else ""
 
 
 def with_compose(address: str) -> Engine:
@@ -112,7 +83,7 @@ def own_engine() -> Iterator[str]:
     with (RUN / "starting").open("w") as starting, (RUN / "using").open("w") as using:
         with locked(starting):
             fcntl.flock(using, fcntl.LOCK_SH)
-            if not answers(address):
+            if not docker_engine.answers(address):
                 start(address)
         try:
             yield address
@@ -153,7 +124,7 @@ def start(address: str) -> None:
     with LOG.open("w") as log:
         daemon = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     deadline = time.monotonic() + START_S
-    while not answers(address):
+    while not docker_engine.answers(address):
         if daemon.poll() is not None or time.monotonic() > deadline:
             daemon.kill()
             daemon.wait()
