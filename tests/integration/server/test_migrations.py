@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -157,6 +158,35 @@ def test_a_migration_that_fails_leaves_nothing(admin: psycopg.Connection, tmp_pa
     assert "good" in tables(admin)
     assert "half" not in tables(admin)
     assert noted(admin) == [*REAL, "9001_pre_good"]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from remotegpu.server.migrations import run
+from remotegpu.server.migrations.chain import VERSIONS
+run.upgrade(folders=(VERSIONS, Path(sys.argv[1])))
+"""
+
+
+def test_a_run_that_is_killed_leaves_nothing_and_lets_go(
+    env: dict[str, str], admin: psycopg.Connection, tmp_path: Path
+) -> None:
+    create = "CREATE TABLE half (id bigint PRIMARY KEY)"
+    folders = files.write(tmp_path, "9001_pre_slow", create, "SELECT pg_sleep(100)")
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], env={**os.environ, **env})
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event = 'PgSleep'"
+    deadline = time.monotonic() + 60
+    while admin.execute(sleeping, [env["DB_NAME"]]).fetchone() == (0,):
+        assert process.poll() is None
+        assert time.monotonic() < deadline, "the migration did not start"
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    assert noted(admin) == REAL
+    files.write(tmp_path, "9001_pre_slow", create)
+    done = run.upgrade(folders=folders, limits=run.Limits(lock_deadline=20))
+    assert done.applied == ("9001_pre_slow",), "the killed run's session has ended"
 
 
 def test_a_migration_changed_after_it_was_applied_stops_everything(

@@ -105,7 +105,8 @@ def _settings() -> DatabaseSettings:
 def _database(settings: DatabaseSettings, limits: Limits) -> Generator[tuple[Engine, Connection]]:
     """A connection of the owner's. What the database refuses, and nobody else explained, becomes one line."""
     options = (
-        f"-c statement_timeout={round(limits.statement * 1000)} -c lock_timeout={round(limits.lock * 1000)}"
+        f"-c statement_timeout={round(limits.statement * 1000)} -c lock_timeout={round(limits.lock * 1000)} "
+        "-c client_connection_check_interval=1s"  # a killed run must not go on holding its locks
     )
     engine = create_engine(
         url(settings, owner=True).update_query_dict({"application_name": "remotegpu migrate"}),
