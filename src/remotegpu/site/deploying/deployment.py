@@ -36,6 +36,7 @@ class DeployError(Exception):
 class Plan(msgspec.Struct, kw_only=True, frozen=True):
     """Everything that was decided before anything was done; kept in the journal, to go on from after a crash.
 
+    ``images``: by program, what they are called; ``image_ids``: what that means, and what runs.
     ``previous``: id of the release that served; empty for the first one. ``restores``: id of the record that a rollback
     or a restart brings (back); empty for a deployment.
     """
@@ -45,6 +46,7 @@ class Plan(msgspec.Struct, kw_only=True, frozen=True):
     slot: Slot
     previous: str
     images: dict[str, str]
+    image_ids: dict[str, str] = {}
     kind: Kind = "deploy"
     restores: str = ""
     restart_database: bool = False

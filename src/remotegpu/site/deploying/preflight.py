@@ -122,13 +122,14 @@ def _ports(deployment: Deployment) -> Iterator[Finding]:
 
 
 def _images(deployment: Deployment) -> Iterator[Finding]:
-    registry = deployment.place.config.release.registry
-    for reference in deployment.plan.images.values():
-        found = runner.attempt(docker.image_id(reference))
+    plan, registry = deployment.plan, deployment.place.config.release.registry
+    for program, reference in plan.images.items():
+        wanted = plan.image_ids.get(program, reference)
+        found = runner.attempt(docker.image_id(wanted))
         if found.code == 0:
             yield Finding("image", "ok", f"{reference} {found.output.strip()[:19]}")
-        elif registry or deployment.plan.restores:
-            yield Finding("image", "ok", f"{reference} will be fetched")
+        elif registry and not plan.image_ids:
+            yield Finding("image", "ok", f"{reference} will be pulled")
         else:
             remedy = "Build it, load it with `remotegpu site images load FILE`, or fill in release.registry."
             yield Finding("image", "problem", f"{reference} is not on this node", remedy)

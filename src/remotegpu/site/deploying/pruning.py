@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from remotegpu.site import runner
+from remotegpu.site import images, runner
 from remotegpu.site.commands import docker
 from remotegpu.site.deploying.deployment import Deployment
 from remotegpu.site.releases import Release
@@ -22,22 +22,21 @@ def superfluous(
         for release in releases
         if release.version not in allowed
         and release.id != current
-        and not in_slots & set(release.images.values())
+        and not in_slots & set(release.image_ids.values())
     ]
 
 
 def prune(deployment: Deployment) -> list[str]:
     """Forget them. An image that something else uses stays. Returns their ids."""
-    releases = deployment.releases.all()
     current = deployment.releases.current()
     assert current
     in_slots = frozenset(deployment.variables().values())
-    gone = superfluous(releases, current.id, in_slots, deployment.place.config.release.keep)
-    still_named = {
-        reference for release in releases if release not in gone for reference in release.images.values()
-    }
+    keep = deployment.place.config.release.keep
+    gone = superfluous(deployment.releases.all(), current.id, in_slots, keep)
     for release in gone:
-        for reference in set(release.images.values()) - still_named:
-            runner.attempt(docker.remove_image(reference))
+        images.let_go(release.image_ids, release.id)
+        for reference in release.images.values():
+            if runner.attempt(docker.image_id(reference)).output.strip() in release.image_ids.values():
+                runner.attempt(docker.remove_image(reference))
         deployment.releases.forget(release)
     return [release.id for release in gone]

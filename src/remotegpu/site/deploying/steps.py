@@ -30,17 +30,6 @@ class Step:
     applies: Callable[[Deployment], bool] = lambda _: True
 
 
-def find_images(deployment: Deployment) -> str:
-    """Every image is here before anything changes."""
-    record = deployment.release(deployment.plan.restores) if deployment.plan.restores else None
-    for program, reference in deployment.plan.images.items():
-        if record:
-            images.require(reference, record.image_ids[program])
-        else:
-            images.find(reference, deployment.place.config.release.registry)
-    return ", ".join(deployment.plan.images.values())
-
-
 def write_bundle(deployment: Deployment) -> str:
     """Configuration, secrets and certificates, where the containers read them."""
     place, now = deployment.place, utc_now()
@@ -53,7 +42,7 @@ def write_bundle(deployment: Deployment) -> str:
     variables = decisions.variables_for_start(
         deployment.variables(),
         deployment.plan.slot,
-        deployment.plan.images,
+        deployment.plan.image_ids,
         secret_copies.fingerprint(copies, "backend"),
         restart_database=first or deployment.plan.restart_database,
     )
@@ -109,7 +98,7 @@ def back_up(deployment: Deployment) -> str:
     why = f"before {deployment.plan.version}"
     command = ("/opt/remotegpu/bin/remotegpu", "backups", "run", "--kind", "database", "--why", why, "--json")
     done = runner.run(deployment.compose.execute("backup", *command, timeout_s=BACKUP_S))
-    return str(last_json(done.output).get("id", ""))
+    return ", ".join(str(one["id"]) for one in last_json(done.output)["backups"])
 
 
 def migrate_before(deployment: Deployment) -> str:
@@ -201,7 +190,7 @@ def replace_worker(deployment: Deployment) -> str:
     copies = write_secrets(deployment)
     variables = decisions.variables_once_it_serves(
         deployment.variables(),
-        deployment.plan.images,
+        deployment.plan.image_ids,
         secret_copies.fingerprint(copies, "worker"),
         secret_copies.fingerprint(copies, "backup"),
     )
@@ -219,14 +208,15 @@ def record(deployment: Deployment) -> str:
         version=plan.version,
         slot=plan.slot,
         images=dict(plan.images),
-        image_ids={program: images.id_of(reference) for program, reference in plan.images.items()},
+        image_ids=dict(plan.image_ids),
         config_hash=decisions.config_hash(deployment.bundle),
         schema=schema.known(deployment).current,
-        git_revision=runner.run(docker.image_label(plan.images["backend"], GIT_LABEL)).output.strip(),
+        git_revision=runner.run(docker.image_label(plan.image_ids["backend"], GIT_LABEL)).output.strip(),
         deployed_at=utc_now(),
         by=plan.by,
         why=plan.why,
     )
+    images.keep(plan.image_ids, plan.id)
     deployment.releases.keep(release, deployment.bundle)
     deployment.releases.make_current(release)
     return release.id
@@ -254,7 +244,6 @@ def _has_data(deployment: Deployment) -> bool:
 
 
 STEPS: tuple[Step, ...] = (
-    Step("images", "find the images", find_images),
     Step("bundle", "write configuration and secrets", write_bundle),
     Step("stores", "start database, cache and object store", start_stores),
     Step("roles", "make the database's roles", make_roles),

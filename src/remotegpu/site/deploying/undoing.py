@@ -36,14 +36,13 @@ def _withdraw(deployment: Deployment) -> str:
 
 
 def _restore_images(deployment: Deployment, previous: Release) -> None:
-    for program, reference in previous.images.items():
-        images.require(reference, previous.image_ids[program])
+    images.require(previous.image_ids, previous.version)
     present = deployment.variables() | {
-        f"BACKEND_{previous.slot.upper()}_IMAGE": previous.images["backend"],
-        f"FRONTEND_{previous.slot.upper()}_IMAGE": previous.images["frontend"],
-        "MIGRATE_IMAGE": previous.images["backend"],
-        "WORKER_IMAGE": previous.images["backend"],
-        "BACKUP_IMAGE": previous.images["postgresql"],
+        f"BACKEND_{previous.slot.upper()}_IMAGE": previous.image_ids["backend"],
+        f"FRONTEND_{previous.slot.upper()}_IMAGE": previous.image_ids["frontend"],
+        "MIGRATE_IMAGE": previous.image_ids["backend"],
+        "WORKER_IMAGE": previous.image_ids["backend"],
+        "BACKUP_IMAGE": previous.image_ids["postgresql"],
     }
     deployment.set_variables(present)
 

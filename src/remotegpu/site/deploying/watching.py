@@ -58,7 +58,7 @@ def containers(deployment: Deployment) -> list[dict[str, Any]]:  # Any: Compose'
 
 def slot_is_as_wanted(deployment: Deployment) -> bool:
     """Whether the slot holds running containers of this very release, with the secrets as they are."""
-    images, slot = deployment.plan.images, deployment.plan.slot
+    images, slot = deployment.plan.image_ids, deployment.plan.slot
     wanted_secrets = deployment.variables().get(f"BACKEND_{slot.upper()}_SECRETS", "")
     found = {str(entry.get("Service")): entry for entry in containers(deployment)}
     backend, frontend = found.get(deployment.backend, {}), found.get(deployment.frontend, {})

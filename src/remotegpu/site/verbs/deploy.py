@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from remotegpu.kit.clock import utc_now
-from remotegpu.site import lock
+from remotegpu.site import images, lock
 from remotegpu.site.bundle.render import render
 from remotegpu.site.deploying import decisions, preflight, pruning, schema, undoing, watching
 from remotegpu.site.deploying.deployment import DeployError, Deployment, Kind, Plan, Progress
@@ -130,6 +130,7 @@ def prepare_rollback(
         slot=decisions.next_slot(current),
         previous=current.id,
         images=target.images,
+        image_ids=target.image_ids,
         kind=kind,
         restores=target.id,
         why=why,
@@ -187,6 +188,14 @@ def require_well(findings: list[preflight.Finding], progress: Progress) -> None:
 
 
 def begin(deployment: Deployment) -> Deployment:
+    """From here on a crash is gone on from. Images are here first: that changes nothing yet."""
+    plan = deployment.plan
+    if plan.image_ids:
+        images.require(plan.image_ids, plan.version)
+    else:
+        found = images.fetch(plan.images, deployment.place.config.release.registry)
+        deployment.plan = msgspec.structs.replace(plan, image_ids=found)
+    deployment.progress("images", ", ".join(plan.images.values()))
     deployment.note(PLAN, "done", msgspec.json.encode(deployment.plan).decode())
     return deployment
 
@@ -239,10 +248,21 @@ def take(step: Step, deployment: Deployment, progress: Progress) -> None:
 
 
 def take_back(deployment: Deployment, progress: Progress, reason: str) -> str:
-    """The release before serves again. Returns what serves now."""
+    """The release before serves again. Returns what serves now.
+
+    Raises :class:`DeployError` when that fails too; the journal then says so, and the next command begins with it.
+    """
     progress("undo", f"taking {deployment.plan.version} back: {reason.splitlines()[0]}")
     deployment.note("undo", "begun", reason)
-    serves = undoing.undo(deployment)
+    try:
+        serves = undoing.undo(deployment)
+    except FAILURES as error:
+        deployment.note("undo", "failed", str(error))
+        raise DeployError(
+            f"{deployment.plan.version} did not come into service: {reason}\nTaking it back failed as well: {error}\n"
+            f"{watching.last_words(deployment)}\n"
+            "Mend what it says, then run `remotegpu site rollback`: it takes this back first."
+        ) from error
     deployment.note("undo", "done", serves)
     deployment.end("failed", reason)
     progress("undo", serves)
