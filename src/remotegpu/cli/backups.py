@@ -3,9 +3,11 @@
 Exit status: 0 done, 1 failed, 2 wrong use.
 """
 
+import signal
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 from cyclopts import App, Parameter
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 app = App(name="backups", help="Backups of a site: make, check, restore, try out.", help_format="plaintext")
 
-FAILED, WRONG_USE = 1, 2
+FAILED, WRONG_USE, TERMINATED = 1, 2, 143
 
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON.")]
 
@@ -30,6 +32,7 @@ def _guarded(work: "Callable[[Settings], int]", *, json_output: bool) -> int:
     from remotegpu.site.backups.errors import BackupError, NotGoodError, UsageError
     from remotegpu.site.lock import SiteBusyError
 
+    signal.signal(signal.SIGTERM, _end)
     try:
         return work(settings.load())
     except (SettingsError, UsageError) as error:
@@ -38,6 +41,11 @@ def _guarded(work: "Callable[[Settings], int]", *, json_output: bool) -> int:
         return _complain(str(error), FAILED, json_output=False)
     except (BackupError, SiteBusyError) as error:
         return _complain(str(error), FAILED, json_output=json_output)
+
+
+def _end(_number: int, _frame: FrameType | None) -> NoReturn:
+    """As an exception, so that what was started is ended and what was begun is cleared away."""
+    raise SystemExit(TERMINATED)
 
 
 def _complain(message: str, status: int, *, json_output: bool) -> int:

@@ -14,12 +14,17 @@ from remotegpu.site.runner import Command, CommandError, Done, attempt, run
 
 FULL_EVERY = timedelta(days=7)
 DAY_S = 86_400.0
+SHOWN_LINES = 12
+SHOWN_CHARACTERS = 300
+SILENT = ("--log-level-console=off", "--log-level-stderr=off", "--log-level-file=off")
+"""For JSON on stdout, which has what went wrong in it."""
 QUIET = ("--log-level-console=off", "--log-level-stderr=error", "--log-level-file=off")
 MISSING_STANZA = {1, 3}
 """Status codes of ``info``: no stanza at all, or none that this repository knows."""
+NO_KEY = "the key in pgBackRest's configuration does not open the repository, or the repository is damaged"
 HINTS = (
-    ("CryptoError", "the key in pgBackRest's configuration does not open the repository"),
-    ("unable to flush", "the key in pgBackRest's configuration does not open the repository"),
+    ("CryptoError", NO_KEY),
+    ("FormatError", NO_KEY),  # what decrypting with another key gives is noise
     ("No space left", "the disk is full"),
     ("LockError", "another pgBackRest is at work; wait until it has ended"),
     (
@@ -112,7 +117,8 @@ def checked(asked: Command, what: str) -> Done:
     try:
         return run(asked)
     except CommandError as error:
-        raise BackupError(f"{what}: {explained(error.done.output)}{error}") from error
+        said = readable(error.done.output)
+        raise BackupError(f"{what}: {explained(error.done.output)}`{asked}` said:\n{said}") from error
 
 
 def explained(output: str) -> str:
@@ -120,9 +126,19 @@ def explained(output: str) -> str:
     return next((f"{meaning}. " for sign, meaning in HINTS if sign in output), "")
 
 
+def readable(output: str) -> str:
+    """Its last lines, without those that a wrong key made noise of. Pure."""
+    lines = [line for line in output.splitlines() if line.isprintable() and "\ufffd" not in line]
+    return "\n".join(f"    {line[:SHOWN_CHARACTERS]}" for line in lines[-SHOWN_LINES:])
+
+
 def info(settings: Settings) -> Stanza:
     """Raises :class:`BackupError` when pgBackRest cannot say."""
-    done = checked(command(settings, "info", "--output=json", *QUIET), "pgBackRest does not show its backups")
+    what = "pgBackRest does not show its backups"
+    done = checked(command(settings, "info", "--output=json", *SILENT), what)
+    hint = explained(done.output)
+    if hint:
+        raise BackupError(f"{what}: {hint}")
     return parsed(done.output)
 
 

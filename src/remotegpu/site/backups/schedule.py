@@ -1,12 +1,10 @@
 """The long-running program of the ``backup`` container: does what is due, one after the other, and says how it went."""
 
-import signal
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 import structlog
@@ -24,7 +22,6 @@ from remotegpu.site.lock import SiteBusyError
 STATE = ".state/schedule.json"
 LOCK = ".state/schedule.lock"
 LONGEST_WAIT_S = 30.0
-TERMINATED = 143
 WHY = "schedule"
 
 log: Any = structlog.get_logger()  # Any: structlog's loggers are made when first used
@@ -43,7 +40,6 @@ def jobs(settings: Settings) -> list[Job]:
 def run(settings: Settings, *, once: bool) -> None:
     """Until it is told to end; ``once``: what is due now. Raises :class:`UsageError` when one runs already."""
     configure_log()
-    signal.signal(signal.SIGTERM, _end)
     files.make_directory((settings.backup_dir / LOCK).parent)
     try:
         with file_lock.held(settings.backup_dir / LOCK, {"since": utc_now().isoformat()}):
@@ -58,10 +54,6 @@ def run(settings: Settings, *, once: bool) -> None:
     except file_lock.LockedError as error:
         since = error.holder.get("since", "?")
         raise UsageError(f"found a schedule at work since {since}, expected one at most for a site") from None
-
-
-def _end(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise SystemExit(TERMINATED)
 
 
 def _go_on(settings: Settings, *, once: bool) -> None:
@@ -103,7 +95,7 @@ def _attempt(settings: Settings, job: Job, before: Progress) -> Progress:
     except SiteBusyError as error:
         log.info("job waits", job=job.name, reason=str(error))
         return due.busy(before, utc_now())
-    except Exception as error:  # whatever it is, the other jobs go on: it is in the log and in the metrics
+    except Exception as error:  # noqa: BLE001 - whatever it is, the other jobs go on; it is in the log and the metrics
         _report(job, error, began)
         return due.failed(job, before, began, utc_now(), settings.zone)
     log.info("job done", job=job.name, seconds=_since(began))

@@ -4,6 +4,7 @@ Renaming locks a database against new connections until the transaction ends, an
 are ended meanwhile from a second connection. So the fence is the lock itself: a crash at any point lifts it.
 """
 
+import secrets
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ class Swapped(msgspec.Struct, kw_only=True, frozen=True):
 
 def swap(settings: Settings, into: str, now: datetime) -> Swapped:
     """Make ``into`` the database of the site. Raises :class:`BackupError`; then everything is as it was."""
-    current, before = settings.database, f"remotegpu_before_{now:%Y%m%d_%H%M%S}"
+    current, before = settings.database, f"remotegpu_before_{now:%Y%m%d_%H%M%S}_{secrets.token_hex(2)}"
     with (
         restoring(settings, f"putting {into} in the place of {current}", now),
         postgres.connection(settings.socket_dir, postgres.MAINTENANCE) as connected,
