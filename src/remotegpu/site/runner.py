@@ -113,3 +113,14 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+def pass_through(command: Command) -> int:
+    """Run it with this process's own input and output. Returns its exit status; an interrupt ends it first."""
+    environment = {**os.environ, **command.env}
+    process = subprocess.Popen(command.argv, env=environment, cwd=command.directory)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        raise

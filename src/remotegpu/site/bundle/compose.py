@@ -276,7 +276,7 @@ def _backup(config: Config) -> Block:
         "labels": _fingerprint("BACKUP_SECRETS"),
         "volumes": [
             "./backups:/backups",
-            "backup_scratch:/scratch",
+            "./scratch:/scratch",
             "postgresql_data:/var/lib/postgresql/data:ro",
             "postgresql_socket:/var/run/postgresql",
             "redis_data:/redis-data:ro",
@@ -322,4 +322,4 @@ def _exposed(config: Config) -> Block:
 
 def _volumes(config: Config) -> list[str]:
     stores = ["rustfs_data"] if config.components.rustfs else []
-    return ["postgresql_data", "postgresql_socket", "redis_data", *stores, "backup_scratch"]
+    return ["postgresql_data", "postgresql_socket", "redis_data", *stores]

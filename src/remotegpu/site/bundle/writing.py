@@ -8,7 +8,7 @@ from pathlib import Path
 from remotegpu.kit import files
 from remotegpu.site.bundle.render import BundleFile
 
-KEPT = ("nginx/ssl", "nginx/upstreams", "nginx/acme", "backups", "logs", "secrets", "releases")
+KEPT = ("nginx/ssl", "nginx/upstreams", "nginx/acme", "backups", "logs", "scratch", "secrets", "releases")
 """Directories of the tree whose content is not rendered."""
 
 

@@ -74,10 +74,9 @@ def start_stores(deployment: Deployment) -> str:
 
 def make_backup_directories(deployment: Deployment) -> None:
     """Owned by whom the backups are made."""
-    for name in ("", "postgresql", "pgbackrest", "redis", "objects", "config", "secrets", "drills"):
-        secret_copies.make_owned_directory(
-            deployment.place.directory / "backups" / name, topology.UIDS["backup"]
-        )
+    kinds = ("postgresql", "pgbackrest", "base", "redis", "objects", "config", "secrets", "drills")
+    for name in ("scratch", "backups", *(f"backups/{kind}" for kind in kinds)):
+        secret_copies.make_owned_directory(deployment.place.directory / name, topology.UIDS["backup"])
 
 
 def make_roles(deployment: Deployment) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 import msgspec
 
 from remotegpu.kit.clock import utc_now
-from remotegpu.site import images, lock
+from remotegpu.site import images
 from remotegpu.site.bundle.render import render
 from remotegpu.site.deploying import decisions, preflight, pruning, schema, undoing, watching
 from remotegpu.site.deploying.deployment import DeployError, Deployment, Kind, Plan, Progress
@@ -18,6 +18,8 @@ from remotegpu.site.journal import Journal
 from remotegpu.site.place import Place
 from remotegpu.site.releases import Release, Releases
 from remotegpu.site.runner import CommandError
+from remotegpu.site.verbs.holding import held
+from remotegpu.site.verbs.restore import finish_cut_short
 
 PLAN = "plan"
 """First entry of a run: its :class:`Plan`, as JSON."""
@@ -41,6 +43,7 @@ def deploy(
     place = with_version(place, version)
     wanted = place.config.release.version
     with held(place, f"deploy {wanted}" + (f": {why}" if why else "")):
+        finish_cut_short(place, progress)
         cut_short = unfinished(place, progress)
         if cut_short and cut_short.plan.version == wanted and not cut_short.plan.restores:
             return carry_out(cut_short, progress)
@@ -69,6 +72,7 @@ def rollback(
     Raises :class:`DeployError`, :class:`~remotegpu.site.lock.SiteBusyError`.
     """
     with held(place, f"rollback{f' to {to}' if to else ''}" + (f": {why}" if why else "")):
+        finish_cut_short(place, progress)
         cut_short = unfinished(place, progress)
         if cut_short:
             take_back(cut_short, progress, "a rollback was asked for")
@@ -81,11 +85,6 @@ def rollback(
             require_schema(deployment, target)
         require_well(preflight.look(deployment), progress)
         return carry_out(begin(deployment), progress)
-
-
-def held(place: Place, why: str):
-    place.directory.mkdir(parents=True, exist_ok=True)
-    return lock.held(place.directory, why, utc_now())
 
 
 def with_version(place: Place, version: str | None) -> Place:

@@ -16,6 +16,8 @@ from remotegpu.site.place import Place
 from remotegpu.site.releases import Releases
 from remotegpu.site.rotation import PHASES, REDIS, TOPICS, Phase, Topic
 from remotegpu.site.verbs import deploy
+from remotegpu.site.verbs.holding import held
+from remotegpu.site.verbs.restore import finish_cut_short
 
 TOKEN_LIFETIME = timedelta(minutes=20)
 """Access tokens live for 15 minutes (``JWT_ACCESS_EXPIRE``); clocks differ a little."""
@@ -35,11 +37,12 @@ def rotate(place: Place, progress: Progress, topics: Sequence[Topic] = TOPICS) -
 
     Raises :class:`DeployError`, :class:`~remotegpu.site.lock.SiteBusyError`.
     """
-    with deploy.held(place, f"rotate {', '.join(topics)}"):
+    with held(place, f"rotate {', '.join(topics)}"):
         if Releases(place.directory).current() is None:
             raise DeployError(
                 "found no release that serves; expected one. Bring one with `remotegpu site deploy`."
             )
+        finish_cut_short(place, progress)
         cut_short = _cut_short(place)
         if cut_short:
             _carry_out(place, cut_short, progress)
