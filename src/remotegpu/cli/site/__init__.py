@@ -2,10 +2,12 @@
 
 from cyclopts import App
 
-from remotegpu.cli.site import configuration, releases, secrets, status
+from remotegpu.cli.site import configuration, data, diagnose, releases, secrets, status
 
 app = App(name="site", help="A deployment out of one remotegpu.yaml.", help_format="plaintext")
 configuration.register(app)
 releases.register(app)
+data.register(app)
 status.register(app)
 app.command(secrets.app)
+app.command(diagnose.app)
