@@ -63,6 +63,9 @@ def run(
     accept_deletions: Annotated[
         bool, Parameter(negative=(), help="Many objects were deleted on purpose: believe it.")
     ] = False,
+    new_cluster: Annotated[
+        bool, Parameter(negative=(), help="The database cluster is a new one and takes over the repository.")
+    ] = False,
     json_output: Json = False,
 ) -> int:
     """Make a backup now."""
@@ -75,7 +78,7 @@ def run(
             making.wanted(settings, kind),
             why=why,
             say=print_note,
-            accept_deletions=accept_deletions,
+            meant=making.Meant(accept_deletions=accept_deletions, new_cluster=new_cluster),
         )
         if json_output:
             print_json({"ok": True, "backups": made})
@@ -224,7 +227,12 @@ def restore(
     *,
     into: Annotated[str, Parameter(help="Name of the new database.")],
     backup: Annotated[str | None, Parameter(help="Id of a backup of kind database.")] = None,
-    at: Annotated[str | None, Parameter(help="A moment with its zone: 2026-11-24T06:30:00Z.")] = None,
+    at: Annotated[
+        str | None, Parameter(help="A moment with its zone: 2026-11-24T06:30:00Z; or newest.")
+    ] = None,
+    archived: Annotated[
+        bool, Parameter(negative=(), help="Take the archive as it is: the cluster it is of is lost.")
+    ] = False,
     json_output: Json = False,
 ) -> int:
     """Bring a backup, or the state of a moment, into a new database. The running one is not touched."""
@@ -236,7 +244,7 @@ def restore(
         if backup is not None and at is None:
             restored = restoring.by_backup(settings, into, backup, print_note)
         elif at is not None and backup is None:
-            restored = restoring.by_time(settings, into, _parsed(at), print_note)
+            restored = restoring.by_time(settings, into, _parsed(at), print_note, archived=archived)
         else:
             raise UsageError("found both or neither of --backup and --at, expected one of them")
         if json_output:
@@ -252,9 +260,12 @@ def restore(
     return _guarded(work, json_output=json_output)
 
 
-def _parsed(text: str) -> datetime:
+def _parsed(text: str) -> datetime | None:
+    """None for the end of the archive."""
     from remotegpu.site.backups.errors import UsageError
 
+    if text == "newest":
+        return None
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

@@ -3,11 +3,12 @@
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,7 @@ class Bed:
     def start(self, *, objects: bool = True) -> None:
         self._files()
         docker("network", "create", self.name)
-        settings = [part for name, value in POSTGRESQL_SETTINGS.items() for part in ("-c", f"{name}={value}")]
-        made = 'test -s $PGDATA/PG_VERSION || initdb --username=postgres --auth-host=scram-sha-256; exec postgres "$@"'
-        self._run("postgresql", self.postgresql, "bash", "-c", made, "postgres", *settings)
+        self._start_postgresql()
         redis = ["redis-server", "--appendonly", "yes", "--aclfile", "/etc/redis/users.acl"]
         self._run("redis", REDIS, *redis, mounts={"redis": "/data", "redis-acl": "/etc/redis"})
         if objects:
@@ -85,6 +84,21 @@ class Bed:
                 lambda: "health" in self.attempt("rustfs", *WEED, stdin="s3.bucket.list\n").stdout, "bucket"
             )
             self.sh("rustfs", *WEED, stdin="s3.bucket.create -name remotegpu\n")
+        self.psql("postgres", ROLES)
+
+    def _start_postgresql(self) -> None:
+        settings = [part for name, value in POSTGRESQL_SETTINGS.items() for part in ("-c", f"{name}={value}")]
+        made = 'test -s $PGDATA/PG_VERSION || initdb --username=postgres --auth-host=scram-sha-256; exec postgres "$@"'
+        self._run("postgresql", self.postgresql, "bash", "-c", made, "postgres", *settings)
+
+    def replace_cluster(self) -> None:
+        """The disk with the database dies; a new, empty cluster takes its place, with the site's roles."""
+        docker("rm", "--force", "--volumes", f"{self.name}-postgresql", f"{self.name}-backup")
+        for path in (self.root / "data").iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        self._start_postgresql()
+        self.start_backup()
+        self.until_ready()
         self.psql("postgres", ROLES)
 
     def start_backup(self, *command: str, env: Mapping[str, str] | None = None, scratch: str = "") -> str:
@@ -233,6 +247,11 @@ class Bed:
         """Now, on the database's clock."""
         epoch = float(self.psql("postgres", "SELECT extract(epoch FROM clock_timestamp())"))
         return datetime.fromtimestamp(epoch, UTC).isoformat()
+
+    def until_later_than(self, finished: str) -> None:
+        """pgBackRest counts whole seconds: a moment in the second in which a base backup ended is before it."""
+        later = datetime.fromisoformat(finished) + timedelta(seconds=1)
+        self.until(lambda: datetime.fromisoformat(self.moment()) > later, "the next second")
 
     def address(self, service: str) -> str:
         """Where this computer reaches it."""

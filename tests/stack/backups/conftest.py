@@ -70,11 +70,7 @@ def running(images: Images, root: Path, *, objects: bool) -> Iterator[Bed]:
         bed.psql("remotegpu", audit_trail())
         bed.backups("run", "--kind", "database", "--why", "the first")
         (base,) = bed.backups("run", "--kind", "base")["backups"]
-        finished = datetime.fromisoformat(base["finished_at"])
-        # pgBackRest counts whole seconds: a moment in the second in which it ended is before it
-        bed.until(
-            lambda: datetime.fromisoformat(bed.moment()) > finished + timedelta(seconds=1), "the next second"
-        )
+        bed.until_later_than(base["finished_at"])
         yield bed
     finally:
         bed.stop()

@@ -113,6 +113,27 @@ def test_too_small_a_disk_is_refused_before_anything_starts(own_site: Bed) -> No
     assert dump["id"] in {each["id"] for each in site.backups("list")["backups"]}
 
 
+def test_a_lost_cluster_comes_back_in_a_new_one_up_to_the_last_archived_commit(own_site: Bed) -> None:
+    site = own_site
+    site.psql("remotegpu", "INSERT INTO customers (name) VALUES ('archived')")
+    lost = site.psql("remotegpu", "SELECT pg_walfile_name(pg_current_wal_lsn())")
+    site.psql("remotegpu", "SELECT pg_switch_wal()")
+    archived = site.root / "backups/pgbackrest/archive/remotegpu"
+    site.until(lambda: bool(list(archived.rglob(f"{lost}-*"))), f"archiving of {lost}")
+    site.replace_cluster()
+    refused = site.backups("run", "--kind", "base", status=1)["error"]
+    assert "the repository holds the backups of another cluster" in refused
+    restored = site.backups("restore", "--into", "rescued", "--at", "newest")["restored"]
+    assert restored["rows"] > 2000
+    site.backups("swap", "--into", "rescued")
+    assert site.psql("remotegpu", "SELECT count(*) FROM customers WHERE name = 'archived'") == "1"
+    (base,) = site.backups("run", "--kind", "base", "--new-cluster")["backups"]
+    assert base["base"]["type"] == "full"
+    site.backups("run", "--kind", "database")
+    site.until_later_than(base["finished_at"])
+    assert site.backups("drill")["drill"]["passed"]
+
+
 def test_a_killed_backup_is_no_backup_and_the_next_run_clears_it_away(own_site: Bed) -> None:
     site = own_site
     lock = ["docker", "exec", "--interactive", f"{site.name}-postgresql", "psql", "-Xq", "-d", "remotegpu"]

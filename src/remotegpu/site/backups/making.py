@@ -40,8 +40,22 @@ def _missing(settings: Settings, kind: Kind) -> str | None:
     return None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Meant:
+    """What a person said about it. ``accept_deletions``: objects that vanished were deleted on purpose.
+
+    ``new_cluster``: the database is another one than the base backups are of.
+    """
+
+    accept_deletions: bool = False
+    new_cluster: bool = False
+
+
+NOTHING = Meant()
+
+
 def make(
-    settings: Settings, kinds: Sequence[Kind], *, why: str, say: Say, accept_deletions: bool = False
+    settings: Settings, kinds: Sequence[Kind], *, why: str, say: Say, meant: Meant = NOTHING
 ) -> list[Manifest]:
     """Back up each kind in turn. One that fails keeps no other from being tried.
 
@@ -55,7 +69,7 @@ def make(
                 writing(settings, f"backup of kind {kind}", utc_now()) as found,
                 outcomes.recorded(settings.backup_dir, kind),
             ):
-                made += _of_kind(settings, found, kind, why, say, accept_deletions=accept_deletions)
+                made += _of_kind(settings, found, kind, why, say, meant=meant)
         except BackupError as error:
             failed.append(f"{kind}: {error}")
     if failed:
@@ -65,10 +79,10 @@ def make(
 
 
 def _of_kind(
-    settings: Settings, found: Store, kind: Kind, why: str, say: Say, *, accept_deletions: bool
+    settings: Settings, found: Store, kind: Kind, why: str, say: Say, *, meant: Meant
 ) -> list[Manifest]:
     if kind == "base":
-        return _base(settings, found, why, say)
+        return _base(settings, found, why, say, meant)
     with _begun(settings, found, kind, why) as begun:
         if kind == "database":
             last = found.newest("database")
@@ -77,7 +91,7 @@ def _of_kind(
         if kind == "redis":
             assert settings.redis is not None  # checked by wanted()
             return [begun.finish(redis=redis_copy.save(settings.redis, begun.folder, say))]
-        return [_objects(settings, found, begun, say, accept=accept_deletions)]
+        return [_objects(settings, found, begun, say, accept=meant.accept_deletions)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,10 +146,10 @@ def _begun(
         raise
 
 
-def _base(settings: Settings, found: Store, why: str, say: Say) -> list[Manifest]:
+def _base(settings: Settings, found: Store, why: str, say: Say, meant: Meant) -> list[Manifest]:
     made: list[Manifest] = []
     at = utc_now()
-    for base in pgbackrest.back_up(settings, at, say):
+    for base in pgbackrest.back_up(settings, at, say, new_cluster=meant.new_cluster):
         with _begun(settings, found, "base", why, at) as begun:
             made.append(begun.finish(base=base))
     return made

@@ -22,9 +22,15 @@ QUIET = ("--log-level-console=off", "--log-level-stderr=error", "--log-level-fil
 MISSING_STANZA = {1, 3}
 """Status codes of ``info``: no stanza at all, or none that this repository knows."""
 NO_KEY = "the key in pgBackRest's configuration does not open the repository, or the repository is damaged"
+OTHER_CLUSTER = (
+    "the repository holds the backups of another cluster. If this one is new on purpose, restore from there first "
+    "(--at newest), then: remotegpu backups run --kind base --new-cluster"
+)
 HINTS = (
     ("CryptoError", NO_KEY),
     ("FormatError", NO_KEY),  # what decrypting with another key gives is noise
+    ("do not match", OTHER_CLUSTER),
+    ("does not match", OTHER_CLUSTER),
     ("No space left", "the disk is full"),
     ("LockError", "another pgBackRest is at work; wait until it has ended"),
     (
@@ -136,9 +142,8 @@ def info(settings: Settings) -> Stanza:
     """Raises :class:`BackupError` when pgBackRest cannot say."""
     what = "pgBackRest does not show its backups"
     done = checked(command(settings, "info", "--output=json", *SILENT), what)
-    hint = explained(done.output)
-    if hint:
-        raise BackupError(f"{what}: {hint}")
+    if "FormatError" in done.output or "CryptoError" in done.output:
+        raise BackupError(f"{what}: {NO_KEY}")
     return parsed(done.output)
 
 
@@ -159,18 +164,25 @@ def next_type(backups: Sequence[Backup], now: datetime) -> str:
     return "diff" if full and now - max(full) < FULL_EVERY - timedelta(hours=1) else "full"
 
 
-def back_up(settings: Settings, now: datetime, say: Say) -> list[Base]:
-    """A base backup into every repository; the WAL that goes with it is there when this returns."""
+def back_up(settings: Settings, now: datetime, say: Say, *, new_cluster: bool = False) -> list[Base]:
+    """A base backup into every repository; the WAL that goes with it is there when this returns.
+
+    ``new_cluster``: a person says that this one takes over the repository of one that is gone.
+    """
     stanza = info(settings)
     if stanza.status.code in MISSING_STANZA or any(
         each.status.code in MISSING_STANZA for each in stanza.repo
     ):
         say(f"creating stanza {settings.stanza}")
         checked(command(settings, "stanza-create", *QUIET), "pgBackRest cannot use its repository")
+    if new_cluster:
+        checked(
+            command(settings, "stanza-upgrade", *QUIET), "the new cluster cannot take over the repository"
+        )
     check(settings)
     made: list[Base] = []
     for repository in [each.key for each in stanza.repo] or [1]:
-        kind = next_type(stanza.of(repository), now)
+        kind = "full" if new_cluster else next_type(stanza.of(repository), now)
         say(f"base backup ({kind}) into repository {repository}")
         retention = f"--repo{repository}-retention-full"
         checked(

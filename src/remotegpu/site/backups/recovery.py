@@ -16,7 +16,7 @@ COMMIT = "SELECT pg_logical_emit_message(true, 'remotegpu', 'a moment to recover
 """A transaction that changes nothing. Recovery stops at the first commit *after* the moment it is asked for."""
 TOO_EARLY = "recovery ended before configured recovery target was reached"
 NOT_FOUND = re.compile(r"unable to find (?P<segment>[0-9A-F]{24}) in the archive")
-RECOVERED_TO = re.compile(r"last completed transaction was at log time (?P<at>.+)")
+RECOVERED_TO = re.compile(r"last completed transaction was at log time (?P<at>\S+ \S+)")
 
 
 def reachable(settings: Settings) -> None:
@@ -31,22 +31,24 @@ def need_inside(settings: Settings, at: datetime) -> None:
     wal.need_inside(wal.window(pgbackrest.info(settings), utc_now()), at)
 
 
-def restore(settings: Settings, place: Scratch, at: datetime, version: str, say: Say) -> None:
-    """Make ``place`` a running copy of the cluster as it was at ``at``. Raises :class:`BackupError`."""
+def restore(settings: Settings, place: Scratch, at: datetime | None, version: str, say: Say) -> None:
+    """Make ``place`` a running copy of the cluster as it was at ``at``; None: at the end of the archive.
+
+    Raises :class:`BackupError`.
+    """
     stanza = pgbackrest.info(settings)
-    wal.need_inside(wal.window(stanza, utc_now()), at)
+    span = wal.window(stanza, utc_now())
+    if at is not None:
+        wal.need_inside(span, at)
     size = max(backup.info.size for backup in stanza.backup)
     need_room(settings.scratch_dir, size + WAL_ROOM, "The restored cluster")
-    say(f"restoring the cluster as it was at {at.isoformat()}")
-    target = at.astimezone(UTC).isoformat(sep=" ", timespec="microseconds")
+    say(f"restoring the cluster as it was at {at.isoformat() if at else 'the end of the archive'}")
     pgbackrest.checked(
         pgbackrest.command(
             settings,
             "restore",
             f"--pg1-path={place.data}",
-            "--type=time",
-            f"--target={target}",
-            "--target-action=promote",
+            *target(at),
             "--archive-mode=off",
             f"--tablespace-map-all={place.folder / 'tablespaces'}",
             "--process-max=2",
@@ -60,6 +62,20 @@ def restore(settings: Settings, place: Scratch, at: datetime, version: str, say:
     except BackupError as error:
         log = place.log.read_text(encoding="utf-8", errors="replace") if place.log.exists() else ""
         raise BackupError(f"{explained(log)}{error}") from error
+
+
+def reached(place: Scratch) -> datetime | None:
+    """The last commit that was replayed; None where there was none after the base backup."""
+    found = RECOVERED_TO.findall(place.log.read_text(encoding="utf-8", errors="replace"))
+    return datetime.fromisoformat(found[-1]) if found else None
+
+
+def target(at: datetime | None) -> tuple[str, ...]:
+    """Options of pgBackRest. Pure."""
+    if at is None:
+        return ("--type=default",)
+    moment = at.astimezone(UTC).isoformat(sep=" ", timespec="microseconds")
+    return ("--type=time", f"--target={moment}", "--target-action=promote")
 
 
 def explained(log: str) -> str:

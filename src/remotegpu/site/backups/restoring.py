@@ -57,24 +57,33 @@ def by_backup(settings: Settings, into: str, backup: str, say: Say) -> Restored:
     return _restored(into, backup, database.snapshot_at, expected, began)
 
 
-def by_time(settings: Settings, into: str, at: datetime, say: Say) -> Restored:
-    """Restore the state of a moment. Raises :class:`BackupError`; then there is no ``into``."""
+def by_time(
+    settings: Settings, into: str, at: datetime | None, say: Say, *, archived: bool = False
+) -> Restored:
+    """Restore the state of a moment; None: of the end of the archive.
+
+    ``archived``: the archive is taken as it is, for a cluster that is lost; else the running one, which the archive is
+    of, hands over everything up to now. Raises :class:`BackupError`; then there is no ``into``.
+    """
     began = utc_now()
     with (
-        restoring(settings, f"restoring of {at.isoformat()} into {into}", began),
+        restoring(settings, f"restoring of {at or 'the newest moment'} into {into}", began),
         postgres.connection(settings.socket_dir, postgres.MAINTENANCE) as connected,
     ):
         _need_free_name(connected, settings, into)
         version = postgres.text(connected, "SELECT current_setting('server_version')")
-        recovery.need_inside(settings, at)
-        recovery.reachable(settings)
+        if at is not None:
+            recovery.need_inside(settings, at)
+        if at is not None and not archived:
+            recovery.reachable(settings)
         with scratch.space(settings, new_id(began)) as place:
             recovery.restore(settings, place, at, version, say)
             say("measuring what was restored")
             expected = loading.measured(place.socket, settings.database)
+            reached = at or recovery.reached(place) or began
             dump = _transfer(settings, place, version)
             _fill(connected, settings, into=into, dump=dump, expected=expected, say=say)
-    return _restored(into, "", at, expected, began)
+    return _restored(into, "", reached, expected, began)
 
 
 def need_whole(found: Store, manifest: Manifest, say: Say) -> None:

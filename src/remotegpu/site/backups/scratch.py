@@ -26,6 +26,7 @@ dynamic_shared_memory_type = mmap
 ssl = off
 logging_collector = off
 log_destination = stderr
+log_timezone = 'UTC'
 # nobody but us is here, and nothing of it is kept
 hot_standby = off
 max_connections = 20
