@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from reference import api, command_line, protocol, settings, site
+from reference import api, command_line, example, protocol, settings, site
 from suites import ROOT
 
 PAGES: dict[str, Callable[[], str]] = {
@@ -29,12 +29,31 @@ PAGES: dict[str, Callable[[], str]] = {
 def main(arguments: list[str]) -> int:
     check = arguments == ["--check"]
     stale = [name for name, make in PAGES.items() if not is_current(ROOT / name, make(), check=check)]
+    stale += outdated_example(check=check)
     if stale and check:
         print(f"docs: {', '.join(stale)} differ from the code; do next: make docs, and commit them")
         return 1
     if stale:
         print(f"docs: wrote {', '.join(stale)}")
     return 0
+
+
+def outdated_example(*, check: bool) -> list[str]:
+    """Files of the example that differ, may not be run, or are no longer rendered. Mended unless ``check``."""
+    files = example.files()
+    stale = [name for name, file in files.items() if not is_current(ROOT / name, file.text, check=check)]
+    for name, file in files.items():
+        if (path := ROOT / name).exists() and bool(path.stat().st_mode & 0o100) != bool(file.mode & 0o100):
+            stale.append(name)
+            if not check:
+                path.chmod(file.mode)
+    folder = ROOT / example.FOLDER
+    present = {path.relative_to(ROOT).as_posix() for path in folder.rglob("*") if path.is_file()}
+    for name in sorted(present - set(files)):
+        stale.append(name)
+        if not check:
+            (ROOT / name).unlink()
+    return list(dict.fromkeys(stale))
 
 
 def is_current(path: Path, wanted: str, *, check: bool) -> bool:

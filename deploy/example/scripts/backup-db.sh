@@ -1,0 +1,6 @@
+#!/bin/sh
+# Rendered by `remotegpu site render` from remotegpu.yaml; what is changed here is lost.
+# Backs the database up now.
+set -eu
+config=${REMOTEGPU_CONFIG:-/opt/remotegpu/remotegpu.yaml}
+exec remotegpu site backup --kind database --config "$config" "$@"

@@ -1,0 +1,6 @@
+#!/bin/sh
+# Rendered by `remotegpu site render` from remotegpu.yaml; what is changed here is lost.
+# Brings the release of remotegpu.yaml, or the one named, into service.
+set -eu
+config=${REMOTEGPU_CONFIG:-/opt/remotegpu/remotegpu.yaml}
+exec remotegpu site deploy --config "$config" "$@"
