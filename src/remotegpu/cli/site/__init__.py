@@ -2,7 +2,7 @@
 
 from cyclopts import App
 
-from remotegpu.cli.site import configuration, data, diagnose, releases, secrets, status
+from remotegpu.cli.site import configuration, data, diagnose, images, releases, secrets, status
 
 app = App(name="site", help="A deployment out of one remotegpu.yaml.", help_format="plaintext")
 configuration.register(app)
@@ -11,3 +11,4 @@ data.register(app)
 status.register(app)
 app.command(secrets.app)
 app.command(diagnose.app)
+images.register(app)

@@ -134,7 +134,7 @@ def _tell_the_stores(deployment: Deployment, topics: Sequence[Topic], lines: rot
         steps.make_roles(deployment)
     if "redis" in topics:
         for name, user in REDIS.items():
-            hashes = [f"#{rotation.fingerprint(line)}" for line in lines[name]]
+            hashes = [f"'#{rotation.fingerprint(line)}'" for line in lines[name]]  # bare, it is a comment
             set_user = f"ACL SETUSER {user} resetpass {' '.join(hashes)}"
             as_operator = (
                 'REDISCLI_AUTH="$(cat /run/secrets/redis_operator_password)" '
