@@ -111,7 +111,7 @@ def _mended(service: str, remedy: str) -> str:
     """Whoever is here was sent by the status, and is not sent back."""
     if "diagnose" not in remedy:
         return remedy
-    return f"Read its log in the bundle; then start it anew: docker compose restart {service} (in the site's directory)."
+    return f"Read its log in the bundle; then: docker compose restart {service} (in the site's directory)."
 
 
 def log(service: str, known: Sequence[Symptom]) -> Judge:
