@@ -14,9 +14,13 @@ class ImageError(Exception):
     """An image cannot be had. The message says what to do."""
 
 
-def fetch(references: Mapping[str, str], registry: str) -> dict[str, str]:
-    """The ids of ``references`` (by program), pulled where they are not here. Raises :class:`ImageError`."""
-    for reference in references.values():
+def fetch(references: Mapping[str, str], registry: str, known: Mapping[str, str]) -> dict[str, str]:
+    """The ids of ``references`` (by program), pulled where they are not here. ``known``: ids that are decided already.
+
+    Raises :class:`ImageError`.
+    """
+    unknown = {program: reference for program, reference in references.items() if program not in known}
+    for reference in unknown.values():
         if runner.attempt(docker.image_id(reference)).code != 0:
             if not registry:
                 raise ImageError(
@@ -24,7 +28,7 @@ def fetch(references: Mapping[str, str], registry: str) -> dict[str, str]:
                     "build it, load it with `remotegpu site images load FILE`, or fill in release.registry"
                 )
             runner.run(docker.pull(reference))
-    return {program: id_of(reference) for program, reference in references.items()}
+    return dict(known) | {program: id_of(reference) for program, reference in unknown.items()}
 
 
 def require(image_ids: Mapping[str, str], version: str) -> None:

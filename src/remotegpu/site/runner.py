@@ -6,7 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 HIDDEN = "***"
@@ -124,3 +124,8 @@ def pass_through(command: Command) -> int:
     except KeyboardInterrupt:
         process.wait()
         raise
+
+
+def with_environment(command: Command, variables: Mapping[str, str]) -> Command:
+    """The same with more variables."""
+    return replace(command, env={**command.env, **variables})

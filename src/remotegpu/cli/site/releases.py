@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 from cyclopts import App, Parameter
 
-from remotegpu.cli.output import print_json, print_line, print_table
-from remotegpu.cli.site.shared import DEFAULT, ConfigPath, Json, Steps, guarded
+from remotegpu.cli.output import print_json, print_line, print_note, print_table
+from remotegpu.cli.site.shared import DEFAULT, UNUSABLE, ConfigPath, Json, Steps, guarded
 
 if TYPE_CHECKING:
     from remotegpu.site.deploying.preflight import Finding
@@ -106,6 +106,27 @@ def releases(*, config: ConfigPath = DEFAULT, json_output: Json = False) -> int:
     return guarded(config, act, json_output=json_output)
 
 
+def migrate(
+    version: Annotated[str | None, Parameter(help="Release to ask; by default the file's.")] = None,
+    /,
+    *,
+    config: ConfigPath = DEFAULT,
+    plan: Annotated[bool, Parameter(negative=(), help="Show what would be applied, with its SQL.")] = False,
+    json_output: Json = False,
+) -> int:
+    """Show what a release would change in the database's schema. Migrations themselves are steps of a deploy."""
+    from remotegpu.site.verbs import migrate as verb
+
+    if not plan:
+        print_note(
+            "remotegpu: found no --plan, expected it; `remotegpu site deploy` is what applies migrations"
+        )
+        return UNUSABLE
+    return guarded(
+        config, lambda place: verb.show_plan(place, version, json_output=json_output), json_output=json_output
+    )
+
+
 def _show_release(release: "Release", *, json_output: bool) -> int:
     if json_output:
         print_json({"ok": True, "release": msgspec.to_builtins(release)})
@@ -127,5 +148,5 @@ def _show_plan(steps: "list[Step]", findings: "list[Finding]", *, json_output: b
 
 
 def register(app: App) -> None:
-    for command in (deploy, rollback, releases):
+    for command in (deploy, rollback, releases, migrate):
         app.command(command)

@@ -63,6 +63,11 @@ def release_image(config: Config, program: str, variable: str) -> str:
     return f"${{{variable}:-{prefix}remotegpu-{program}:{config.release.version}}}"
 
 
+def _component(config: Config, name: str) -> str:
+    """The same for what others make: its id once it was deployed, so that a tag that moves restarts nothing."""
+    return f"${{{name.upper()}_IMAGE:-{image_of(name, config.images)}}}"
+
+
 def _base(config: Config, service: Service, image: str, *, grace_s: int = 10) -> Block:
     """What holds for every container. CIS Docker Benchmark: 4.1, 5.4, 5.11-5.13, 5.15, 5.26, 5.29."""
     limits = topology.bounds(config, service)
@@ -118,7 +123,7 @@ def _fingerprint(variable: str) -> Block:
 
 def _nginx(config: Config) -> Block:
     network = config.network
-    return _base(config, "nginx", image_of("nginx", config.images), grace_s=30) | {
+    return _base(config, "nginx", _component(config, "nginx"), grace_s=30) | {
         "command": ["nginx", "-e", "/dev/stderr", "-c", "/etc/remotegpu/nginx/nginx.conf"],
         "stop_signal": "SIGQUIT",
         "ports": [f"{network.http_port}:8080", f"{network.https_port}:8443"],
@@ -227,7 +232,7 @@ def _redis(config: Config) -> Block:
     # -e: without it redis-cli ends with 0 also when Redis refused the password. $$ is Compose's way to write $.
     ping = 'REDISCLI_AUTH="$$(cat /run/secrets/redis_operator_password)" redis-cli -e --user operator ping'
     return (
-        _base(config, "redis", image_of("redis", config.images), grace_s=60)
+        _base(config, "redis", _component(config, "redis"), grace_s=60)
         | {
             "command": ["redis-server", "/usr/local/etc/redis/redis.conf"],
             "env_file": _env_file(".env.redis"),
@@ -241,7 +246,7 @@ def _redis(config: Config) -> Block:
 
 def _rustfs(config: Config) -> Block:
     return (
-        _base(config, "rustfs", image_of("rustfs", config.images), grace_s=60)
+        _base(config, "rustfs", _component(config, "rustfs"), grace_s=60)
         | {
             "environment": {
                 "RUSTFS_VOLUMES": "/data",

@@ -5,10 +5,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from ruamel.yaml import YAML
+
 from remotegpu.site.bundle import topology
 from remotegpu.site.bundle.render import BundleFile
 from remotegpu.site.bundle.topology import Slot
 from remotegpu.site.config.model import Config
+from remotegpu.site.config.versions import image_of
 from remotegpu.site.releases import Release
 
 PROGRAMS = ("backend", "frontend", "postgresql")
@@ -19,9 +22,26 @@ SERVER_ERROR = 500
 
 
 def image_references(config: Config, version: str) -> dict[str, str]:
-    """By program: what a release is made of."""
+    """By program: what a release is made of, and what it stands on."""
     prefix = f"{config.release.registry.rstrip('/')}/" if config.release.registry else ""
-    return {program: f"{prefix}remotegpu-{program}:{version}" for program in PROGRAMS}
+    ours = {program: f"{prefix}remotegpu-{program}:{version}" for program in PROGRAMS}
+    return ours | {name: image_of(name, config.images) for name in components(config)}
+
+
+def components(config: Config) -> tuple[str, ...]:
+    """Images of others."""
+    return ("nginx", "redis", "rustfs") if config.components.rustfs else ("nginx", "redis")
+
+
+def known_ids(config: Config, references: Mapping[str, str], previous: Release | None) -> dict[str, str]:
+    """Images that stay what they are because the file names what it named before, whatever the tag means by now."""
+    if previous is None:
+        return {}
+    return {
+        name: previous.image_ids[name]
+        for name in components(config)
+        if previous.images.get(name) == references[name]
+    }
 
 
 def config_hash(bundle: Mapping[str, BundleFile]) -> str:
@@ -53,7 +73,12 @@ def variables_for_start(
         wanted["POSTGRESQL_IMAGE"] = images["postgresql"]
     for name, program in (("WORKER_IMAGE", "backend"), ("BACKUP_IMAGE", "postgresql")):
         wanted.setdefault(name, images[program])
-    return wanted
+    return wanted | component_variables(images)
+
+
+def component_variables(images: Mapping[str, str]) -> dict[str, str]:
+    """Of what a release stands on."""
+    return {f"{name.upper()}_IMAGE": image for name, image in images.items() if name not in PROGRAMS}
 
 
 def variables_once_it_serves(
@@ -66,6 +91,14 @@ def variables_once_it_serves(
         "BACKUP_IMAGE": images["postgresql"],
         "BACKUP_SECRETS": backup_secrets,
     }
+
+
+def changed_services(before: str, after: str, of_interest: Iterable[str]) -> set[str]:
+    """Services whose part of the compose file is another one. ``before``: empty when there was none."""
+    yaml = YAML(typ="safe", pure=True)
+    old = (yaml.load(before) or {}).get("services", {})
+    new = yaml.load(after)["services"]
+    return {name for name in of_interest if name in old and old[name] != new.get(name)}
 
 
 def env_text(variables: Mapping[str, str]) -> str:

@@ -12,8 +12,9 @@ from typing import Literal
 from remotegpu.kit import files
 from remotegpu.kit.clock import utc_now
 from remotegpu.site import runner
-from remotegpu.site.bundle import writing
+from remotegpu.site.bundle import compose, writing
 from remotegpu.site.commands import docker
+from remotegpu.site.deploying import decisions
 from remotegpu.site.deploying.deployment import Deployment
 
 Level = Literal["ok", "warning", "problem"]
@@ -52,6 +53,7 @@ def look(deployment: Deployment) -> list[Finding]:
         *_ports(deployment),
         *_images(deployment),
         _changes(deployment),
+        *_interruptions(deployment),
         _backup(deployment),
     ]
 
@@ -128,7 +130,7 @@ def _images(deployment: Deployment) -> Iterator[Finding]:
         found = runner.attempt(docker.image_id(wanted))
         if found.code == 0:
             yield Finding("image", "ok", f"{reference} {found.output.strip()[:19]}")
-        elif registry and not plan.image_ids:
+        elif registry and program not in plan.image_ids:
             yield Finding("image", "ok", f"{reference} will be pulled")
         else:
             remedy = "Build it, load it with `remotegpu site images load FILE`, or fill in release.registry."
@@ -139,6 +141,35 @@ def _changes(deployment: Deployment) -> Finding:
     diff = writing.diff(deployment.place.directory, deployment.bundle)
     changed = [line.removeprefix("+++ ") for line in diff.splitlines() if line.startswith("+++ ")]
     return Finding("configuration", "ok", ", ".join(changed) if changed else "as it is on this node")
+
+
+def _interruptions(deployment: Deployment) -> Iterator[Finding]:
+    """What has to start anew and cannot do so beside itself."""
+    if deployment.previous is None:
+        return
+    present = _read(deployment.place.directory, compose.FILE_NAME)
+    wanted = deployment.bundle[compose.FILE_NAME].text
+    again = decisions.changed_services(present, wanted, ("nginx", "postgresql", "redis", "rustfs"))
+    again |= {
+        service
+        for file, service in ((".env.db", "postgresql"), (".env.redis", "redis"))
+        if _read(deployment.place.directory, file) != deployment.bundle[file].text
+    }
+    again |= {
+        name
+        for name in decisions.components(deployment.place.config)
+        if deployment.previous.images.get(name) != deployment.plan.images.get(name)
+    }
+    if deployment.plan.restart_database:
+        again.add("postgresql")
+    if again:
+        remedy = "Requests fail for some seconds meanwhile; choose the time, or take that change back."
+        yield Finding("interruption", "warning", f"{', '.join(sorted(again))} starts anew", remedy)
+
+
+def _read(directory: Path, name: str) -> str:
+    path = directory / name
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _backup(deployment: Deployment) -> Finding:

@@ -2,7 +2,7 @@
 
 from remotegpu.site import images, runner
 from remotegpu.site.bundle import render, writing
-from remotegpu.site.deploying import schema, watching
+from remotegpu.site.deploying import decisions, schema, watching
 from remotegpu.site.deploying.deployment import Deployment
 from remotegpu.site.releases import Release
 
@@ -44,7 +44,7 @@ def _restore_images(deployment: Deployment, previous: Release) -> None:
         "WORKER_IMAGE": previous.image_ids["backend"],
         "BACKUP_IMAGE": previous.image_ids["postgresql"],
     }
-    deployment.set_variables(present)
+    deployment.set_variables(present | decisions.component_variables(previous.image_ids))
 
 
 def _cannot_go_back(deployment: Deployment, previous: Release) -> bool:

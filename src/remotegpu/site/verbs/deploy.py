@@ -102,12 +102,14 @@ def prepare(
     """What would be done. Changes nothing."""
     current = Releases(place.directory).current()
     version = place.config.release.version
+    references = decisions.image_references(place.config, version)
     plan = Plan(
         id=new_id(utc_now(), version),
         version=version,
         slot=decisions.next_slot(current),
         previous=current.id if current else "",
-        images=decisions.image_references(place.config, version),
+        images=references,
+        image_ids=decisions.known_ids(place.config, references, current),
         backup=backup,
         restart_database=restart_database,
         why=why,
@@ -189,11 +191,9 @@ def require_well(findings: list[preflight.Finding], progress: Progress) -> None:
 def begin(deployment: Deployment) -> Deployment:
     """From here on a crash is gone on from. Images are here first: that changes nothing yet."""
     plan = deployment.plan
-    if plan.image_ids:
-        images.require(plan.image_ids, plan.version)
-    else:
-        found = images.fetch(plan.images, deployment.place.config.release.registry)
-        deployment.plan = msgspec.structs.replace(plan, image_ids=found)
+    images.require(plan.image_ids, plan.version)
+    found = images.fetch(plan.images, deployment.place.config.release.registry, plan.image_ids)
+    deployment.plan = msgspec.structs.replace(plan, image_ids=found)
     deployment.progress("images", ", ".join(plan.images.values()))
     deployment.note(PLAN, "done", msgspec.json.encode(deployment.plan).decode())
     return deployment
