@@ -8,7 +8,10 @@ HIDDEN = "***"
 SHORTEST = 6
 """Values below that are no secrets, and would tear ordinary words apart."""
 
-_WORD = r"(?:password|passwd|passphrase|secret|token|ticket|credential|api[_-]?key|access[_-]?key|cipher[_-]?pass)"
+_WORD = (
+    r"(?:password|passwd|passphrase|secret|token|ticket|credential|cipher[_-]?pass|"
+    r"(?:api|access|secret|private|signing)[_-]?key)"
+)
 """How names of secrets end."""
 _RULES: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (

@@ -36,6 +36,12 @@ def test_a_container_is_read_from_what_docker_says() -> None:
     assert engine.started_at("0001-01-01T00:00:00Z") is None
 
 
+def test_an_image_is_called_what_people_call_it() -> None:
+    assert engine.best_name(["remotegpu-kept-nginx:r1", "nginx:1.30.4"]) == "nginx:1.30.4"
+    assert engine.best_name(["remotegpu-kept-nginx:r1"]) == "remotegpu-kept-nginx:r1"
+    assert engine.best_name([]) == ""
+
+
 def test_no_answer_of_the_backup_container_is_unknown_and_says_what_came_instead() -> None:
     found = backups.read_archive('service "backup" is not running\n')
     assert isinstance(found, Unknown)

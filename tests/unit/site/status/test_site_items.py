@@ -30,7 +30,7 @@ RELEASE = Release(
 def test_a_lock_says_who_why_and_since_when() -> None:
     holder = Holder(who="ops", why="deploy v1.3.0", since=NOON - timedelta(minutes=5), pid=4711)
     item = changes.lock(holder, NOON)
-    assert (item.level, item.found) == ("warning", "deploy v1.3.0 by ops since 5 minutes ago, process 4711")
+    assert (item.level, item.found) == ("warning", "deploy v1.3.0 by ops for 5 minutes, process 4711")
     assert changes.lock(None, NOON).level == "ok"
 
 

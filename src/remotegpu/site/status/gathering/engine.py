@@ -1,7 +1,7 @@
 """What Docker says: containers, their images, and what the compose file wants."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,8 @@ from remotegpu.site.status.facts import Container, ImageInUse, RunningComponent,
 
 STAND_IN = "org.remotegpu.stand-in"
 """Label of an image that only tests may take for the one it is called."""
+KEPT = "remotegpu-kept-"
+"""See :func:`remotegpu.site.images.kept_name`."""
 ENGINE = "Look whether Docker runs, and whether this user may ask it: docker info"
 Described = Mapping[str, Any]
 """JSON of the engine."""
@@ -101,16 +103,20 @@ def images_of(found: tuple[Container, ...] | Unknown) -> tuple[ImageInUse, ...] 
     described = _ask(docker.describe_images(ids)) if ids else []
     if isinstance(described, Unknown):
         return described
-    services_by_image = {container.image_id: container.service for container in found}
+    by_image = {container.image_id: container.service for container in found}
     return tuple(
         ImageInUse(
-            reference=(entry.get("RepoTags") or [f"{entry['Id'][7:19]} of {services_by_image[entry['Id']]}"])[
-                0
-            ],
+            reference=best_name(entry.get("RepoTags") or [])
+            or f"{entry['Id'][7:19]} of {by_image.get(entry['Id'], 'the site')}",
             stand_in=stand_in_of(entry),
         )
         for entry in described
     )
+
+
+def best_name(tags: Sequence[str]) -> str:
+    """The one people know it by: names of our own only keep an image from being cleared away. Pure."""
+    return next((tag for tag in tags if not tag.startswith(KEPT)), next(iter(tags), ""))
 
 
 def stand_in_of(entry: Described) -> str:

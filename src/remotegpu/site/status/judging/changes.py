@@ -5,7 +5,7 @@ from datetime import datetime
 from remotegpu.site.journal import Run
 from remotegpu.site.status.facts import Holder
 from remotegpu.site.status.items import Item
-from remotegpu.site.status.judging.wording import ago
+from remotegpu.site.status.judging.wording import length
 
 SHOWN_CHARACTERS = 200
 
@@ -13,7 +13,7 @@ SHOWN_CHARACTERS = 200
 def lock(holder: Holder | None, now: datetime) -> Item:
     if holder is None:
         return Item(name="lock", level="ok", found="nobody changes the site")
-    since = f" since {ago(holder.since, now)}" if holder.since else ""
+    since = f" for {length(now - holder.since)}" if holder.since else ""
     process = f", process {holder.pid}" if holder.pid else ""
     return Item(
         name="lock",
