@@ -35,9 +35,10 @@ def machine(node: str) -> Judge:
             f"last seen {one['last_seen_at'] or 'never'}, agent {one['agent_version'] or '?'}"
         )
         if one["last_seen_at"] is None:
-            return Verdict("problem", said, "the agent never reported", ON_THE_HOST)
+            return Verdict("problem", said, "the agent never reported", ON_THE_HOST, is_symptom=True)
         if not one["reachable"]:
-            return Verdict("problem", said, f"the agent has been silent for {one['silent_s']} s", ON_THE_HOST)
+            cause = f"the agent has been silent for {one['silent_s']} s"
+            return Verdict("problem", said, cause, ON_THE_HOST, is_symptom=True)
         return _reachable(one, said)
 
     return judge
@@ -77,8 +78,10 @@ def _reachable(one: dict[str, Any], said: str) -> Verdict:  # Any: the query's J
     return Verdict("ok", said)
 
 
-def is_known(answer: Answer) -> bool:
-    return bool((psql.read(answer.earlier.get(MACHINE, "")) or {}).get("machine"))
+def known_machine(answer: Answer) -> dict[str, Any] | None:  # Any: the query's JSON
+    """What the first step found; None when there is no such machine, or nobody could be asked."""
+    found = psql.read(answer.earlier.get(MACHINE, ""))
+    return found["machine"] if isinstance(found, dict) else None
 
 
 def others(answer: Answer) -> Verdict:
@@ -100,7 +103,7 @@ def tokens(answer: Answer) -> Verdict:
     found = psql.value(answer)
     if not isinstance(found, dict):
         return unseen(answer)
-    if not is_known(answer):
+    if known_machine(answer) is None:
         return Verdict("ok", "nothing to ask")
     if found["valid"]:
         return Verdict("ok", f"{found['valid']} valid, the newest of {found['newest']}")
@@ -145,9 +148,8 @@ def open_work(answer: Answer) -> Verdict:
 
 def addresses(answer: Answer) -> set[str]:
     """Where the host may come from, by its own report; behind NAT it comes from elsewhere."""
-    found = psql.read(answer.earlier.get(MACHINE, ""))
-    one = (found or {}).get("machine") if isinstance(found, dict) else None
-    return {str(address) for address in (one or {}).get("addresses") or []} - {"127.0.0.1", "::1"}
+    found = (known_machine(answer) or {}).get("addresses") or []
+    return {str(address) for address in found} - {"127.0.0.1", "::1"}
 
 
 def own_lines(answer: Answer) -> str:
@@ -164,7 +166,7 @@ def requests(answer: Answer) -> Verdict:
     calls = [entry for _, entry in _calls(answer.output.splitlines())]
     own = [entry for entry in calls if entry["remote_addr"] in addresses(answer)]
     if not own:
-        return _nothing_came(len(calls), sorted(addresses(answer)))
+        return _nothing_came(len(calls), known_machine(answer), sorted(addresses(answer)))
     statuses = [int(entry["status"]) for entry in own]
     last = own[-1]
     said = f"{len(own)} requests from {last['remote_addr']}, the last at {last['time']} was answered {last['status']}"
@@ -181,21 +183,22 @@ def requests(answer: Answer) -> Verdict:
     return Verdict("ok", said)
 
 
-def _nothing_came(others_: int, expected: list[str]) -> Verdict:
+def _nothing_came(
+    others_: int, one: dict[str, Any] | None, expected: list[str]
+) -> Verdict:  # Any: the query's JSON
+    """A machine that is reachable comes through NAT then, and one that nobody knows comes from anywhere."""
     said = f"nothing from {', '.join(expected) or 'an unknown address'}; {others_} requests of agents in all"
+    if one is None or one["reachable"]:
+        return Verdict("ok", said)
     if others_:
         return Verdict(
-            "warning", said, "the host's requests do not reach the site, or come through NAT", REACH
+            "problem", said, "the host's requests do not reach the site, or come through NAT", REACH
         )
-    return Verdict(
-        "warning",
-        said,
-        "no agent reaches the site",
-        "Look at the way here: DNS, firewall, port; then: remotegpu site status",
-    )
+    return Verdict("problem", said, "no agent reaches the site", REACH_ANY)
 
 
-REACH = "Try the way from the host: the curl command below."
+REACH = "Try the way from the host: the curl command below; when that works, the agent is not running there."
+REACH_ANY = "Look at the way here (DNS, firewall, port), also from the host: the curl command below."
 
 
 def _calls(lines: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:  # Any: a line of nginx' log

@@ -7,7 +7,7 @@ from remotegpu.site.bundle import topology
 from remotegpu.site.commands import docker
 from remotegpu.site.commands.compose import Compose
 from remotegpu.site.diagnosing import judging, psql
-from remotegpu.site.diagnosing.steps import Step
+from remotegpu.site.diagnosing.steps import Judge, Step
 from remotegpu.site.diagnosing.symptoms import PROGRAM, Symptom
 from remotegpu.site.journal import FILE_NAME as JOURNAL
 from remotegpu.site.place import Place
@@ -83,14 +83,14 @@ def consumption(site: Site, *services: str) -> Step:
     )
 
 
-def database(site: Site) -> Step:
+def database(site: Site, judge: Judge = judging.database_answers) -> Step:
     return Step(
         name="database",
         question="Does PostgreSQL accept connections?",
         command=site.compose.execute(
             "postgresql", "pg_isready", "-h", "/var/run/postgresql", "-d", topology.DATABASE, timeout_s=20
         ),
-        judge=judging.database_answers,
+        judge=judge,
     )
 
 

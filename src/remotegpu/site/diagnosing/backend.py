@@ -6,11 +6,7 @@ from remotegpu.site.bundle import topology
 from remotegpu.site.diagnosing import asking, judging
 from remotegpu.site.diagnosing.asking import Site
 from remotegpu.site.diagnosing.steps import Step
-
-OTHERWISE = (
-    "The evidence is kept, so it may be restarted now: docker compose restart backend-{slot} (in the site's "
-    "directory). When that does not help: remotegpu site rollback"
-)
+from remotegpu.site.status.judging.wording import compose
 
 
 def steps(site: Site) -> Iterator[Step]:
@@ -35,7 +31,8 @@ def steps(site: Site) -> Iterator[Step]:
 
 
 def otherwise(site: Site) -> str:
-    return OTHERWISE.format(slot=site.slot)
+    again = compose(f"restart backend-{site.slot}")
+    return f"The evidence is kept, so it may be restarted now: {again}. If that does not help: remotegpu site rollback"
 
 
 def _store(site: Site) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ from remotegpu.site.diagnosing import asking, database_judging, judging, psql
 from remotegpu.site.diagnosing.asking import Site
 from remotegpu.site.diagnosing.steps import Judge, Step
 from remotegpu.site.diagnosing.symptoms import DATABASE
+from remotegpu.site.status.judging.wording import compose as typed
 
 OTHERWISE = (
-    "The evidence is kept, so it may be restarted now: docker compose restart postgresql (in the site's directory). "
+    f"The evidence is kept, so it may be restarted now: {typed('restart postgresql')}. "
     "Damaged data comes back with: remotegpu site restore"
 )
 DATA = "/var/lib/postgresql/data"
@@ -23,7 +24,7 @@ def steps(site: Site) -> Iterator[Step]:
     yield asking.disk(site)
     yield asking.memory()
     yield asking.containers(site, "postgresql", "backup")
-    yield asking.database(site)
+    yield asking.database(site, judging.as_symptom(judging.database_answers))
     yield asking.log(site, "postgresql", DATABASE)
     yield _figures(
         compose, "connections", "Are there connections left?", psql.CONNECTIONS, database_judging.connections

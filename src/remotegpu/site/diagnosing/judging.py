@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import msgspec
@@ -15,6 +16,7 @@ from remotegpu.site.status.gathering.engine import container_of, json_lines
 from remotegpu.site.status.items import WORST_FIRST
 from remotegpu.site.status.judging import containers as states
 from remotegpu.site.status.judging import room
+from remotegpu.site.status.judging.wording import compose
 
 LITTLE_MEMORY, NO_MEMORY = 0.10, 0.03
 """Shares of all memory that are available: below the first it gets slow, below the second programs are killed."""
@@ -25,6 +27,11 @@ SERVER_ERROR = 500
 def tail(text: str, characters: int = 300) -> str:
     """The end of what was said, on one line."""
     return " ".join(text.split())[-characters:] or "no answer"
+
+
+def as_symptom(judge: Judge) -> Judge:
+    """For a handbook in which another step knows why."""
+    return lambda answer: replace(judge(answer), is_symptom=True)
 
 
 def noted(answer: Answer) -> Verdict:
@@ -102,7 +109,9 @@ def containers(services: Sequence[str], release: Release | None, now: datetime) 
         if worst.level == "ok":
             return Verdict("ok", said)
         service = worst.name.removeprefix("container ")
-        return Verdict(worst.level, said, f"{service}: {worst.found}", _mended(service, worst.remedy))
+        return Verdict(
+            worst.level, said, f"{service}: {worst.found}", _mended(service, worst.remedy), is_symptom=True
+        )
 
     return judge
 
@@ -111,7 +120,7 @@ def _mended(service: str, remedy: str) -> str:
     """Whoever is here was sent by the status, and is not sent back."""
     if "diagnose" not in remedy:
         return remedy
-    return f"Read its log in the bundle; then: docker compose restart {service} (in the site's directory)."
+    return f"Read its log in the bundle; then: {compose(f'restart {service}')}"
 
 
 def log(service: str, known: Sequence[Symptom]) -> Judge:
@@ -147,8 +156,11 @@ def database_answers(answer: Answer) -> Verdict:
         1: "PostgreSQL is starting, stopping, or recovering after a crash",
         2: "PostgreSQL does not answer",
     }.get(answer.code, "PostgreSQL's container does not run")
+    said = tail(answer.output)
     remedy = "Wait a minute and look again; then: remotegpu site diagnose database"
-    return Verdict("problem", tail(answer.output), cause, remedy)
+    if "is not running" in said:
+        remedy = _started_or_read("postgresql", said)
+    return Verdict("problem", said, cause, remedy)
 
 
 def redis_answers(answer: Answer) -> Verdict:
@@ -162,15 +174,20 @@ def redis_answers(answer: Answer) -> Verdict:
         return Verdict(
             "problem", said, "Redis still loads its data", "Wait until it has: the log of redis says when."
         )
-    remedy = "Read its log: docker compose logs --tail 100 redis (in the site's directory)."
-    return Verdict("problem", said, "Redis does not answer", remedy)
+    return Verdict("problem", said, "Redis does not answer", _started_or_read("redis", said))
 
 
 def objects_answer(answer: Answer) -> Verdict:
     if answer.code == 0:
         return Verdict("ok", tail(answer.output, 100))
-    remedy = "Read its log: docker compose logs --tail 100 rustfs (in the site's directory)."
-    return Verdict("problem", tail(answer.output), "the object store does not answer", remedy)
+    said = tail(answer.output)
+    return Verdict("problem", said, "the object store does not answer", _started_or_read("rustfs", said))
+
+
+def _started_or_read(service: str, said: str) -> str:
+    if "is not running" in said:
+        return f"Start it: {compose(f'restart {service}')}. When it stops again, read its log."
+    return f"Read its log: {compose(f'logs --tail 100 {service}')}"
 
 
 def backend_ready(answer: Answer) -> Verdict:
@@ -179,8 +196,10 @@ def backend_ready(answer: Answer) -> Verdict:
     try:
         checks: dict[str, str] = json.loads(found)["checks"]
     except (ValueError, KeyError, TypeError):
-        remedy = "Read its log below; then: docker compose restart of the slot that serves."
-        return Verdict("problem", tail(answer.output), "the backend does not answer nginx", remedy)
+        remedy = "Read its log in the bundle; when it does not come back: remotegpu site rollback"
+        return Verdict(
+            "problem", tail(answer.output), "the backend does not answer nginx", remedy, is_symptom=True
+        )
     bad = {name: said for name, said in checks.items() if said != "ok"}
     if not bad:
         return Verdict("ok", "ready: " + ", ".join(checks))

@@ -21,12 +21,16 @@ class Answer:
 
 @dataclass(frozen=True)
 class Verdict:
-    """``cause``: what this explains, in one sentence; ``next_step``: what to do. Both empty when nothing is wrong."""
+    """``cause``: what this explains, in one sentence; ``next_step``: what to do. Both empty when nothing is wrong.
+
+    ``is_symptom``: it says that something does not work rather than why; another step may know that.
+    """
 
     level: Level
     found: str
     cause: str = ""
     next_step: str = ""
+    is_symptom: bool = False
 
 
 Judge = Callable[[Answer], Verdict]
@@ -55,6 +59,7 @@ class Finding(msgspec.Struct, kw_only=True, frozen=True):
     found: str
     cause: str
     next_step: str
+    is_symptom: bool
     output: str
 
 
@@ -76,12 +81,15 @@ class Diagnosis(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def conclude(findings: Sequence[Finding], otherwise: str) -> tuple[str, str]:
-    """``(likely cause, next step)``: the first problem, else the first warning, else ``otherwise``."""
-    for level in ("problem", "warning"):
-        for finding in findings:
-            if finding.level == level and finding.cause:
-                return finding.cause, finding.next_step
-    if any(finding.level in {"problem", "unknown"} for finding in findings):
-        unseen = ", ".join(finding.name for finding in findings if finding.level in {"problem", "unknown"})
+    """``(likely cause, next step)``: the first problem that is no symptom, else a symptom, else the first warning.
+
+    ``otherwise``: what to do when all came out well.
+    """
+    explained = [finding for finding in findings if finding.cause]
+    problems = sorted((one for one in explained if one.level == "problem"), key=lambda one: one.is_symptom)
+    for finding in (*problems, *(one for one in explained if one.level == "warning")):
+        return finding.cause, finding.next_step
+    unseen = ", ".join(finding.name for finding in findings if finding.level in {"problem", "unknown"})
+    if unseen:
         return f"not found; these could not be looked at: {unseen}", otherwise
     return "not found: every step came out well", otherwise

@@ -37,5 +37,6 @@ def _take(step: Step, redact: Redactor, earlier: dict[str, str]) -> Finding:
         found=redact(verdict.found),
         cause=redact(verdict.cause),
         next_step=verdict.next_step,
+        is_symptom=verdict.is_symptom,
         output=step.keep(answer) if step.keep else answer.output,
     )

@@ -95,17 +95,22 @@ def line(address: str, status: int, path: str = "/api/v1/agent/sync") -> str:
         ([line("10.0.0.7", 502)], "problem", "the platform fails to answer the host"),
         (
             [line("10.0.0.8", 200)],
-            "warning",
+            "problem",
             "the host's requests do not reach the site, or come through NAT",
         ),
-        ([line("10.0.0.7", 200, "/api/v1/tasks")], "warning", "no agent reaches the site"),
+        ([line("10.0.0.7", 200, "/api/v1/tasks")], "problem", "no agent reaches the site"),
     ],
 )
 def test_what_nginx_saw_of_it_tells_the_token_the_site_and_the_way_apart(
     lines: list[str], level: str, cause: str
 ) -> None:
-    verdict = agent_judging.requests(Answer(0, "\n".join(lines), earlier()))
+    silent = earlier(MACHINE | {"reachable": False})
+    verdict = agent_judging.requests(Answer(0, "\n".join(lines), silent))
     assert (verdict.level, verdict.cause) == (level, cause)
+
+
+def test_a_reachable_machine_from_another_address_comes_through_nat() -> None:
+    assert agent_judging.requests(Answer(0, line("192.0.2.1", 200), earlier())).level == "ok"
 
 
 def test_the_evidence_holds_the_hosts_own_requests_and_nobody_elses() -> None:

@@ -72,7 +72,9 @@ def test_redis_is_well_only_with_a_pong() -> None:
     assert (refused.level, refused.cause) == ("problem", "Redis refuses the application's password")
     loading = judging.redis_answers(answer("LOADING Redis is loading the dataset in memory", 1))
     assert "loads" in loading.cause
-    assert judging.redis_answers(answer('service "redis" is not running', 1)).cause == "Redis does not answer"
+    stopped = judging.redis_answers(answer('service "redis" is not running', 1))
+    assert stopped.cause == "Redis does not answer"
+    assert "restart redis" in stopped.next_step
 
 
 def test_readiness_names_the_part_that_is_missing() -> None:
@@ -138,7 +140,7 @@ def test_the_worst_container_is_the_cause() -> None:
     assert judge(answer(f"{container('redis')}\n{container('worker')}\n")).level == "ok"
     down = judge(answer(f"{container('redis')}\n{container('worker', Status='exited', ExitCode=3)}\n"))
     assert (down.level, down.cause) == ("problem", "worker: exited, exit status 3")
-    assert "docker compose restart worker" in down.next_step
+    assert "docker compose --file docker-compose.prod.yml restart worker" in down.next_step
     gone = judge(answer(f"{container('redis')}\nError: No such container: remotegpu-acme-worker-1\n", 1))
     assert gone.cause == "worker: there is none"
     assert judge(answer("Cannot connect to the Docker daemon", 1)).level == "unknown"

@@ -62,7 +62,7 @@ def test_no_secret_gets_into_a_finding_by_any_way() -> None:
     assert finding.output == "***\n"
 
 
-def finding(name: str, level: str, cause: str = "") -> Finding:
+def finding(name: str, level: str, cause: str = "", *, is_symptom: bool = False) -> Finding:
     return Finding(
         name=name,
         question=f"{name}?",
@@ -73,6 +73,7 @@ def finding(name: str, level: str, cause: str = "") -> Finding:
         found="so",
         cause=cause,
         next_step=f"mend {name}" if cause else "",
+        is_symptom=is_symptom,
         output=f"{name} said\n",
     )
 
@@ -84,6 +85,9 @@ def test_the_first_problem_is_the_likely_cause_and_a_warning_only_without_one() 
         finding("c", "problem", "C"),
     )
     assert conclude([warned, ill, worse], "else") == ("B", "mend b")
+    silent = finding("s", "problem", "S", is_symptom=True)
+    assert conclude([silent, ill], "else") == ("B", "mend b")
+    assert conclude([warned, silent], "else") == ("S", "mend s")
     assert conclude([warned, finding("d", "ok")], "else") == ("A", "mend a")
     assert conclude([finding("d", "ok")], "else") == ("not found: every step came out well", "else")
     assert conclude([finding("d", "unknown")], "else") == (

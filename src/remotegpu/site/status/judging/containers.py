@@ -7,7 +7,7 @@ from remotegpu.site.bundle.topology import SLOTS
 from remotegpu.site.releases import Release
 from remotegpu.site.status.facts import Container, Unknown
 from remotegpu.site.status.items import Item, Level
-from remotegpu.site.status.judging.wording import ago, not_seen
+from remotegpu.site.status.judging.wording import ago, compose, not_seen
 
 GROUP = "containers"
 RECENT = timedelta(hours=1)
@@ -103,4 +103,4 @@ def _log(service: str) -> str:
         return "Find out why: remotegpu site diagnose database"
     if service.startswith("backend") or service in {"worker", "redis", "rustfs"}:
         return "Find out why: remotegpu site diagnose backend"
-    return f"Read its log: docker compose logs --tail 100 {service} (in the site's directory)"
+    return f"Read its log: {compose(f'logs --tail 100 {service}')}"

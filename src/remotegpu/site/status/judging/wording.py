@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from remotegpu.site.bundle.compose import FILE_NAME
 from remotegpu.site.status.facts import Unknown
 from remotegpu.site.status.items import Item
 
@@ -20,6 +21,11 @@ def length(span: timedelta) -> str:
 
 def ago(moment: datetime, now: datetime) -> str:
     return f"{length(now - moment)} ago"
+
+
+def compose(words: str) -> str:
+    """As somebody types it in the site's directory."""
+    return f"docker compose --file {FILE_NAME} {words} (in the site's directory)"
 
 
 def not_seen(name: str, unknown: Unknown, group: str = "") -> Item:
