@@ -66,6 +66,7 @@ def run(
     new_cluster: Annotated[
         bool, Parameter(negative=(), help="The database cluster is a new one and takes over the repository.")
     ] = False,
+    wait: Annotated[float, Parameter(help="Seconds to wait for another backup that is at work.")] = 0,
     json_output: Json = False,
 ) -> int:
     """Make a backup now."""
@@ -78,6 +79,7 @@ def run(
             making.wanted(settings, kind),
             why=why,
             say=print_note,
+            wait_s=wait,
             meant=making.Meant(accept_deletions=accept_deletions, new_cluster=new_cluster),
         )
         if json_output:
@@ -275,6 +277,29 @@ def _parsed(text: str) -> datetime | None:
             f"--at: found {text!r}, expected a moment with its zone, such as 2026-11-24T06:30:00Z"
         )
     return at.astimezone(UTC)
+
+
+@app.command
+def restore_objects(
+    *,
+    backup: Annotated[
+        str | None, Parameter(help="Id of a backup of kind objects; without one, the newest.")
+    ] = None,
+    json_output: Json = False,
+) -> int:
+    """Put into the bucket what it lacks or has otherwise than the backup. What else is there stays."""
+
+    def work(settings: "Settings") -> int:
+        from remotegpu.site.backups import making
+
+        keys = making.put_objects_back(settings, backup, print_note)
+        if json_output:
+            print_json({"ok": True, "put_back": keys})
+        else:
+            print_line(f"{len(keys)} objects put back")
+        return 0
+
+    return _guarded(work, json_output=json_output)
 
 
 @app.command

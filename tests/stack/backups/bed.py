@@ -12,6 +12,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from remotegpu.site.backups.buckets import S3Bucket
+from remotegpu.site.backups.settings import BucketSettings
+
 REDIS = "redis:8.4.6"
 RUSTFS = "rustfs/rustfs:1.0.0-rc.3"
 
@@ -83,7 +86,8 @@ class Bed:
             self.until(
                 lambda: "health" in self.attempt("rustfs", *WEED, stdin="s3.bucket.list\n").stdout, "bucket"
             )
-            self.sh("rustfs", *WEED, stdin="s3.bucket.create -name remotegpu\n")
+            for bucket in ("remotegpu", "elsewhere"):
+                self.sh("rustfs", *WEED, stdin=f"s3.bucket.create -name {bucket}\n")
         self.psql("postgres", ROLES)
 
     def _start_postgresql(self) -> None:
@@ -257,6 +261,19 @@ class Bed:
         """Where this computer reaches it."""
         shown = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
         return docker("inspect", f"--format={shown}", f"{self.name}-{service}").strip()
+
+    def bucket(self, name: str) -> S3Bucket:
+        """Of the object store, from here."""
+        endpoint = f"http://{self.address('rustfs')}:9000"
+        return S3Bucket(
+            BucketSettings(
+                endpoint=endpoint,
+                bucket=name,
+                region="us-east-1",
+                access_key="BACKUPTESTS",
+                secret_key="secret-of-the-store",
+            )
+        )
 
     def stop(self) -> None:
         for name in self.containers:

@@ -63,7 +63,7 @@ def own_site(images: Images, tmp_path: Path) -> Iterator[Bed]:
 
 
 def running(images: Images, root: Path, *, objects: bool) -> Iterator[Bed]:
-    bed = Bed(root / "bed", postgresql=images.postgresql)
+    bed = Bed(root / "bed", postgresql=str(images.report["postgresql"]["id"]))
     try:
         bed.start(objects=objects)
         bed.psql("remotegpu", TABLES)

@@ -1,5 +1,6 @@
 """Commands are run to their end, in bounded time, and never show a secret."""
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -68,3 +69,27 @@ def test_what_takes_too_long_is_killed_with_its_children(tmp_path: Path) -> None
 def test_a_program_that_is_not_there_is_named() -> None:
     done = attempt(Command(argv=("no-such-program", "x")))
     assert (done.code, done.output) == (NOT_FOUND, "No such file or directory: no-such-program")
+
+
+def test_what_is_called_off_may_leave_things_tidy_and_stays_behind_in_no_case(tmp_path: Path) -> None:
+    mark, tidy = tmp_path / "began", tmp_path / "tidy"
+    code = (
+        "import pathlib, signal, sys, time\n"
+        f"signal.signal(signal.SIGTERM, lambda *_: (pathlib.Path({str(tidy)!r}).touch(), sys.exit(0)))\n"
+        f"pathlib.Path({str(mark)!r}).touch()\n"
+        "time.sleep(60)\n"
+    )
+
+    def call_off(*_: object) -> None:
+        if mark.exists():
+            raise SystemExit(143)
+
+    before = signal.signal(signal.SIGALRM, call_off)
+    signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+    try:
+        with pytest.raises(SystemExit):
+            attempt(python(code))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert tidy.exists()

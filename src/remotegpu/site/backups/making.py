@@ -11,7 +11,7 @@ import msgspec
 
 from remotegpu import __version__
 from remotegpu.kit.clock import utc_now
-from remotegpu.site.backups import buckets, dumping, objects, outcomes, pgbackrest, redis_copy, store
+from remotegpu.site.backups import buckets, dumping, objects, offsite, outcomes, pgbackrest, redis_copy, store
 from remotegpu.site.backups.errors import BackupError, UsageError
 from remotegpu.site.backups.manifests import KINDS, Kind, Manifest, new_id
 from remotegpu.site.backups.settings import Settings
@@ -55,7 +55,13 @@ NOTHING = Meant()
 
 
 def make(
-    settings: Settings, kinds: Sequence[Kind], *, why: str, say: Say, meant: Meant = NOTHING
+    settings: Settings,
+    kinds: Sequence[Kind],
+    *,
+    why: str,
+    say: Say,
+    meant: Meant = NOTHING,
+    wait_s: float = 0,
 ) -> list[Manifest]:
     """Back up each kind in turn. One that fails keeps no other from being tried.
 
@@ -65,11 +71,11 @@ def make(
     failed: list[str] = []
     for kind in kinds:
         try:
-            with (
-                writing(settings, f"backup of kind {kind}", utc_now()) as found,
-                outcomes.recorded(settings.backup_dir, kind),
-            ):
-                made += _of_kind(settings, found, kind, why, say, meant=meant)
+            with writing(settings, f"backup of kind {kind}", utc_now(), wait_s) as found:
+                with outcomes.recorded(settings.backup_dir, kind):
+                    made += _of_kind(settings, found, kind, why, say, meant=meant)
+                if kind in offsite.SENT:
+                    offsite.sync(settings, found, say)
         except BackupError as error:
             failed.append(f"{kind}: {error}")
     if failed:
@@ -179,3 +185,17 @@ def held_back(count: int) -> str:
         f"{count} objects vanished from the bucket since the last pass, more than {objects.GUARDED_SHARE:.0%}: they "
         "are kept as if they were there. If that was meant: remotegpu backups run --kind objects --accept-deletions"
     )
+
+
+def put_objects_back(settings: Settings, backup: str | None, say: Say) -> list[str]:
+    """The keys that the bucket did not have as the backup has them. Raises :class:`BackupError`."""
+    if settings.objects is None:
+        raise UsageError("found no S3_ENDPOINT in the environment, expected it to put objects back")
+    with writing(settings, "putting objects back", utc_now()) as found:
+        manifest = found.newest("objects") if backup is None else found.get(backup)
+        if manifest is None or manifest.kind != "objects":
+            raise UsageError(f"found {backup or 'no backup of objects'}, expected a backup of kind objects")
+        say(f"comparing the bucket with {manifest.id}")
+        index = objects.read_index(found.path(manifest) / objects.INDEX)
+        content = settings.backup_dir / objects.CONTENT
+        return objects.put_back(buckets.S3Bucket(settings.objects), index, content)

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from remotegpu.site.backups import drill, outcomes, wal
+from remotegpu.site.backups import drill, offsite, outcomes, wal
 from remotegpu.site.backups.errors import BackupError
 from remotegpu.site.backups.manifests import KINDS, Manifest
 from remotegpu.site.backups.settings import Settings
@@ -25,6 +25,8 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "objects_held_back": ("Vanished objects that the deletion guard keeps.", ()),
     "verify_healthy": ("Whether the last verification found everything whole.", ()),
     "verify_last_success_timestamp_seconds": ("When everything was found whole last.", ()),
+    "offsite_healthy": ("Whether everything could be sent off site the last time.", ()),
+    "offsite_last_success_timestamp_seconds": ("When everything was off site last.", ()),
     "drill_passed": ("Whether the last drill passed.", ()),
     "drill_last_success_timestamp_seconds": ("When a drill passed last.", ()),
     "drill_rto_seconds": ("Restore time that the last drill measured.", ()),
@@ -96,11 +98,12 @@ def _of_kind(settings: Settings, kind: str, found: list[Manifest]) -> Iterator[S
 
 
 def _of_checks(settings: Settings) -> Iterator[Sample]:
-    verified = outcomes.read(settings.backup_dir, "verify")
-    if verified.failed_at is not None or verified.succeeded_at is not None:
-        yield "verify_healthy", (), float(verified.is_well)
-    if verified.succeeded_at is not None:
-        yield "verify_last_success_timestamp_seconds", (), verified.succeeded_at.timestamp()
+    for job in ("verify", offsite.JOB):
+        outcome = outcomes.read(settings.backup_dir, job)
+        if outcome.failed_at is not None or outcome.succeeded_at is not None:
+            yield f"{job}_healthy", (), float(outcome.is_well)
+        if outcome.succeeded_at is not None:
+            yield f"{job}_last_success_timestamp_seconds", (), outcome.succeeded_at.timestamp()
     drills = drill.results(settings.backup_dir)
     if not drills:
         return

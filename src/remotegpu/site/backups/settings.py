@@ -35,6 +35,14 @@ class BucketSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OffsiteSettings:
+    """``recipient``: the public age key that what leaves the site is encrypted for. The private one stays elsewhere."""
+
+    bucket: BucketSettings
+    recipient: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """``socket_dir``: where the live PostgreSQL listens. ``data_dir``: its files, read-only here.
 
@@ -58,7 +66,7 @@ class Settings:
     stanza: str
     redis: RedisSettings | None
     objects: BucketSettings | None
-    offsite: BucketSettings | None
+    offsite: OffsiteSettings | None
     metrics_port: int
 
 
@@ -82,7 +90,7 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         stanza=env.text("PGBACKREST_STANZA", "remotegpu"),
         redis=_redis(env),
         objects=_bucket(env, "S3_"),
-        offsite=_bucket(env, "OFFSITE_S3_"),
+        offsite=_offsite(env),
         metrics_port=env.parsed("METRICS_PORT", "9108", parse_port, 9108),
     )
     env.finish()
@@ -151,6 +159,19 @@ def _bucket(env: Environment, prefix: str) -> BucketSettings | None:
         access_key=env.secret(f"{prefix}ACCESS_KEY"),
         secret_key=env.secret(f"{prefix}SECRET_KEY"),
     )
+
+
+def _offsite(env: Environment) -> OffsiteSettings | None:
+    bucket = _bucket(env, "OFFSITE_S3_")
+    if bucket is None:
+        return None
+    return OffsiteSettings(bucket=bucket, recipient=env.parsed("OFFSITE_AGE_RECIPIENT", None, _age_key, ""))
+
+
+def _age_key(text: str) -> str:
+    if not re.fullmatch(r"age1[0-9a-z]{58}", text):
+        raise ValueError(f"found {text!r}, expected a public age key, age1 and 58 more characters")
+    return text
 
 
 def _url(text: str) -> str:

@@ -4,8 +4,9 @@ Two locks, so that a deployment can make its backup while a drill is on.
 """
 
 import shutil
+import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -17,22 +18,38 @@ from remotegpu.site.backups.store import Store
 
 Say = Callable[[str], None]
 """Takes one line of progress."""
+PAUSE_S = 0.2
 SPARE = 64 << 20
 """Bytes that stay free beside what is known to be needed."""
 
 
 @contextmanager
-def writing(settings: Settings, why: str, now: datetime) -> Generator[Store]:
-    """Hold the folder of backups, and take away what a crash left.
+def writing(settings: Settings, why: str, now: datetime, wait_s: float = 0) -> Generator[Store]:
+    """Hold the folder of backups, and take away what a crash left. ``wait_s``: for whoever else is at work.
 
     Raises :class:`~remotegpu.site.lock.SiteBusyError`.
     """
     _usable(settings.backup_dir, "BACKUP_DIR")
-    with lock.held(settings.backup_dir, why, now):
+    with _held(settings.backup_dir, why, now, wait_s):
         store = Store(settings.backup_dir)
         for left in store.unfinished():
             shutil.rmtree(left)
         yield store
+
+
+@contextmanager
+def _held(folder: Path, why: str, now: datetime, wait_s: float) -> Generator[None]:
+    until = time.monotonic() + wait_s
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(lock.held(folder, why, now))
+                break
+            except lock.SiteBusyError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(PAUSE_S)
+        yield
 
 
 @contextmanager

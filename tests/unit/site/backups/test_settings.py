@@ -36,6 +36,7 @@ def test_every_problem_is_said_at_once() -> None:
                 "REDIS_ADDR": "redis",
                 "S3_ENDPOINT": "rustfs:9000",
                 "METRICS_PORT": "0",
+                "OFFSITE_S3_ENDPOINT": "https://s3.example.com",
             }
         )
     said = str(caught.value)
@@ -51,5 +52,7 @@ def test_every_problem_is_said_at_once() -> None:
         "S3_ACCESS_KEY",
         "S3_SECRET_KEY",
         "METRICS_PORT",
+        "OFFSITE_S3_BUCKET",
+        "OFFSITE_AGE_RECIPIENT",
     ):
         assert f"- {key}: " in said
