@@ -22,7 +22,9 @@ FULL = Config(
     object_store=OTHER,
     tls=Tls(mode="files", certificate="/etc/ssl/site.pem", key="/etc/ssl/site.key"),
     network=Network(internal_address="10.0.0.5", expose=["postgresql", "redis"]),
-    backup=Backup(offsite=OTHER),
+    backup=Backup(
+        offsite=OTHER, age_recipients=["age1jy8gkv5y8jrckhndqph3pdtpajgyft4rearmzszzvljl228mkd9suznjx8"]
+    ),
     limits={"backend": Limits(cpus=2.5, memory="4g"), "redis": Limits(pids=512)},
     images={"nginx": "nginx:1.30.4"},
 )

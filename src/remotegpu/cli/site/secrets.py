@@ -1,12 +1,14 @@
 """``remotegpu site secrets list | rotate``."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
 from remotegpu.cli.output import print_json, print_line, print_table
-from remotegpu.cli.site.shared import DEFAULT, ConfigPath, Json, Steps, guarded
+from remotegpu.cli.site.shared import DEFAULT, ConfigPath, Json, Steps, failed, guarded
 from remotegpu.kit.clock import utc_now
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ def list_secrets(*, config: ConfigPath = DEFAULT, json_output: Json = False) -> 
         from remotegpu.site import secrets
 
         now = utc_now()
-        found: list[dict[str, object]] = []
+        found: list[Mapping[str, object]] = []
         for secret in secrets.CATALOGUE:
             path = place.originals / secrets.DIRECTORY / secret.name
             made = datetime.fromtimestamp(path.stat().st_mtime, UTC) if path.exists() else None
@@ -67,6 +69,29 @@ def rotate(
         return 0
 
     return guarded(config, act, json_output=json_output)
+
+
+@app.command(name="open")
+def open_bundle(
+    bundle: Annotated[Path, Parameter(help="One of backups/secrets/*.tar.gz.age.")],
+    /,
+    *,
+    identity: Annotated[Path, Parameter(help="File with the private age key.")],
+    into: Annotated[Path, Parameter(help="Directory of remotegpu.yaml; secrets/ is made in it.")],
+    json_output: Json = False,
+) -> int:
+    """Bring a site's secrets back from a bundle. Secrets that are there already are not written over."""
+    from remotegpu.site import keeping
+
+    try:
+        names = keeping.put_back(keeping.opened(bundle, identity.read_text(encoding="utf-8")), into)
+    except (keeping.KeepingError, OSError) as error:
+        return failed(error, json_output=json_output)
+    if json_output:
+        print_json({"ok": True, "secrets": names})
+    else:
+        print_line(f"{into / 'secrets'}: {len(names)} secrets")
+    return 0
 
 
 def _day(moment: object) -> str:

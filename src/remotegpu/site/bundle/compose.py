@@ -41,7 +41,8 @@ def _document(config: Config) -> Block:
     return {
         "name": topology.project(config),
         "services": _services(config),
-        "networks": {name: _network(config, name) for name in topology.NETWORKS} | _exposed(config),
+        "networks": {name: _network(config, name) for name in topology.NETWORKS}
+        | {name: {"driver": "bridge"} for name in (*_exposed(config), *_outgoing(config))},
         "volumes": {name: {} for name in _volumes(config)},
     }
 
@@ -210,7 +211,7 @@ def _postgresql(config: Config) -> Block:
                 "./backups/pgbackrest:/backups/pgbackrest",
                 _secrets("postgresql"),
             ],
-            "networks": ["data"],
+            "networks": ["data", *_outgoing(config)],
             "healthcheck": _health(
                 "CMD",
                 "pg_isready",
@@ -305,7 +306,7 @@ def _published(config: Config, service: Any, ports: str) -> Block:  # Any: one o
         return {}
     return {
         "ports": [f"{config.network.internal_address}:{ports}"],
-        "networks": ["data", "exposed"],
+        "networks": ["data", *_exposed(config), *(_outgoing(config) if service == "postgresql" else [])],
     }
 
 
@@ -320,9 +321,14 @@ def _network(config: Config, name: str) -> Block:
     return block | ({"internal": True} if name in {"data", "monitoring"} else {})
 
 
-def _exposed(config: Config) -> Block:
+def _exposed(config: Config) -> list[str]:
     """A network without a way out publishes no port; what is published on purpose gets one of its own."""
-    return {"exposed": {"driver": "bridge"}} if config.network.expose else {}
+    return ["exposed"] if config.network.expose else []
+
+
+def _outgoing(config: Config) -> list[str]:
+    """PostgreSQL itself sends its log off the node when there is a place for it."""
+    return ["outgoing"] if config.backup.offsite else []
 
 
 def _volumes(config: Config) -> list[str]:

@@ -77,7 +77,7 @@ def backup(config: Config) -> dict[str, str]:
         "METRICS_PORT": str(topology.METRICS_PORT),
         "TZ": config.site.timezone,
     }
-    return settings | (_offsite(config.backup.offsite) if config.backup.offsite else {})
+    return settings | (_offsite(config, config.backup.offsite) if config.backup.offsite else {})
 
 
 def public_objects(config: Config) -> str:
@@ -106,8 +106,9 @@ def _objects(config: Config) -> dict[str, str]:
     }
 
 
-def _offsite(offsite: S3) -> dict[str, str]:
+def _offsite(config: Config, offsite: S3) -> dict[str, str]:
     return {
+        "OFFSITE_AGE_RECIPIENT": config.backup.age_recipients[0],
         "OFFSITE_S3_ENDPOINT": offsite.endpoint,
         "OFFSITE_S3_BUCKET": offsite.bucket,
         "OFFSITE_S3_REGION": offsite.region,

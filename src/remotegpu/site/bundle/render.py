@@ -101,6 +101,9 @@ def _pgbackrest(config: Config) -> dict[str, object]:
         "wal_days": config.backup.wal_days,
         "stanza": topology.DATABASE,
         "offsite": config.backup.offsite,
+        "offsite_host": config.backup.offsite.endpoint.removeprefix("https://")
+        if config.backup.offsite
+        else "",
     }
 
 

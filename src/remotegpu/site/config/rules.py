@@ -20,6 +20,7 @@ def contradictions(config: Config) -> list[ConfigProblem]:
         *_tls(config),
         *_network(config),
         *_backup(config),
+        *_offsite(config),
         *_images(config),
     ]
 
@@ -134,6 +135,23 @@ def _backup(config: Config) -> Iterator[ConfigProblem]:
             f"at most backup.keep_days ({config.backup.keep_days})",
             "A moment cannot be restored without a backup before it; lower it, or raise backup.keep_days.",
         )
+
+
+def _offsite(config: Config) -> Iterator[ConfigProblem]:
+    """What leaves the node is encrypted, on the way and where it lies."""
+    offsite = config.backup.offsite
+    if offsite is None:
+        return
+    if not config.backup.age_recipients:
+        remedy = (
+            "Make a key with age-keygen, keep its private half off this node, and put the public one here."
+        )
+        yield ConfigProblem(
+            "backup.age_recipients", "nothing", "a key, because backup.offsite is set", remedy
+        )
+    if not offsite.endpoint.startswith("https://"):
+        remedy = "Name the service's TLS address; pgBackRest speaks nothing else."
+        yield ConfigProblem("backup.offsite.endpoint", offsite.endpoint, "a URL with https://", remedy)
 
 
 def _images(config: Config) -> Iterator[ConfigProblem]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from remotegpu.kit.clock import utc_now
-from remotegpu.site import authority, database_roles, images, runner, secret_copies, secrets
+from remotegpu.site import authority, database_roles, images, keeping, runner, secret_copies, secrets
 from remotegpu.site.bundle import render, topology, writing
 from remotegpu.site.commands import docker
 from remotegpu.site.deploying import certificates, decisions, schema, watching
@@ -218,6 +218,7 @@ def record(deployment: Deployment) -> str:
     images.keep(plan.image_ids, plan.id)
     deployment.releases.keep(release, deployment.bundle)
     deployment.releases.make_current(release)
+    keeping.keep(deployment.place, deployment.bundle, utc_now())
     return release.id
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 import msgspec
 
 from remotegpu.kit.clock import utc_now
-from remotegpu.site import rotation, runner, secrets
+from remotegpu.site import keeping, rotation, runner, secrets
 from remotegpu.site.commands.compose import Compose
 from remotegpu.site.deploying import steps, watching
 from remotegpu.site.deploying.deployment import DeployError, Deployment, Progress
@@ -113,6 +113,7 @@ def _act(place: Place, work: Work, phase: Phase, progress: Progress) -> None:
     for name, lines in changed.items():
         secrets.write(place.originals, name, lines)
     _tell_the_stores(deployment, work.topics, _lines(place))
+    keeping.keep(place, deployment.bundle, utc_now())
     if phase == "use" or (phase == "announce" and "jwt" in work.topics):
         deploy.carry_out(deploy.begin(deployment), progress)
 

@@ -12,7 +12,8 @@ from remotegpu.site import secrets
 from remotegpu.site.bundle import compose, topology, writing
 from remotegpu.site.bundle.render import nginx_version, render, upstreams
 from remotegpu.site.checks import cis
-from remotegpu.site.config.model import S3, Components, Config, Limits, Network, Release, Site
+from remotegpu.site.config.model import S3, Backup, Components, Config, Limits, Network, Release, Site
+from remotegpu.site.config.rules import contradictions
 
 BASIC = Config(site=Site(name="acme", domain="gpu.example.com"), release=Release(version="v1.0.0"))
 STORE = S3(
@@ -179,3 +180,15 @@ def test_fixed_addresses_are_outside_what_docker_gives_out() -> None:
     for service in ("nginx", "backend-blue", "backend-green", "frontend-blue", "frontend-green", "rustfs"):
         assert topology.address(BASIC, service) in topology.network(BASIC, "app")
         assert topology.address(BASIC, service) not in dynamic
+
+
+def test_with_a_second_place_the_database_has_a_way_out_and_nothing_else_changes() -> None:
+    key = "age1jy8gkv5y8jrckhndqph3pdtpajgyft4rearmzszzvljl228mkd9suznjx8"
+    config = with_(backup=Backup(offsite=STORE, age_recipients=[key]))
+    assert contradictions(config) == []
+    assert services(config)["postgresql"]["networks"] == ["data", "outgoing"]
+    assert services(BASIC)["postgresql"]["networks"] == ["data"]
+    assert "repo2-s3-endpoint=s3.example.com\n" in render(config)["postgresql/pgbackrest.conf"].text
+    assert f"OFFSITE_AGE_RECIPIENT={key}\n" in render(config)[".env.backup"].text
+    without_key = with_(backup=Backup(offsite=STORE))
+    assert [problem.key for problem in contradictions(without_key)] == ["backup.age_recipients"]
