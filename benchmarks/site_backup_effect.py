@@ -1,0 +1,81 @@
+"""What the API's users notice of a backup: p99 with one on, beside p99 without, in turn.
+
+The clients, the API, the database and the backup share the machine's cores.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+from harness import percentiles, report
+from site_load import failed, within
+from site_world import World, deployed, load, median
+
+GOAL_PERCENT = 20
+TOUCH = "UPDATE benchmark_rows SET actor = actor || '+' WHERE id % 20000 = 1"
+"""A base backup after the week's first copies the files that have changed; here that is nearly all of them."""
+BACKUPS = {"dump": "database", "base": "base"}
+
+
+def measure(world: World, mebibytes: float, rounds: int, per_second: int, calm_s: float) -> dict[str, object]:
+    site, account = world.site, world.administrator()
+    site.fill("benchmark_rows", mebibytes)
+    site.backups("run", "--kind", "base", "--why", "the first")
+
+    def calm() -> None:
+        time.sleep(calm_s)
+
+    def back_up(kind: str) -> Callable[[], None]:
+        def act() -> None:
+            site.backups("run", "--kind", kind, "--why", "benchmark")
+
+        return act
+
+    p99: dict[str, list[float]] = {"calm": [], **{name: [] for name in BACKUPS}}
+    seconds: dict[str, list[float]] = {name: [] for name in BACKUPS}
+    bad = asked = 0
+    for _ in range(rounds):
+        phases: list[tuple[str, float, float]] = []
+        site.psql(TOUCH)
+        with load(site, account, per_second, "api") as running:
+            time.sleep(2)  # connections are made
+            for name, act in (("calm", calm), *((name, back_up(kind)) for name, kind in BACKUPS.items())):
+                began = time.monotonic()
+                act()
+                phases.append((name, began, time.monotonic()))
+                time.sleep(2)  # what was begun under a backup is answered
+            answers = running.stop()
+        bad, asked = bad + len(failed(answers)), asked + len(answers)
+        for name, began, ended in phases:
+            took = [one[1] for one in within(answers, began, ended)]
+            p99[name].append(percentiles(took)["p99_ms"])
+            if name in seconds:
+                seconds[name].append(round(ended - began, 1))
+    medians = {name: median(found) for name, found in p99.items()}
+    effect = {name: round(100 * (medians[name] / medians["calm"] - 1), 1) for name in BACKUPS}
+    return {
+        "database_mib": site.mebibytes(),
+        "per_second": per_second,
+        "requests": asked,
+        "failed": bad,
+        "p99_ms": medians,
+        "each_p99_ms": p99,
+        "backup_s": {name: median(found) for name, found in seconds.items()},
+        "effect_percent": effect,
+        "met": max(effect.values()) <= GOAL_PERCENT and not bad,
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--mebibytes", type=float, default=400.0)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--per-second", type=int, default=100)
+    parser.add_argument("--calm-seconds", type=float, default=15.0)
+    parser.add_argument("--images-present", action="store_true", help="do not build them anew")
+    options = parser.parse_args()
+    with deployed(build=not options.images_present) as running_site:
+        figures = measure(
+            running_site, options.mebibytes, options.rounds, options.per_second, options.calm_seconds
+        )
+    report("site_backup_effect", f"a backup adds at most {GOAL_PERCENT} % to the API's p99", **figures)
