@@ -16,7 +16,7 @@ from remotegpu.site.status.gathering.engine import container_of, json_lines
 from remotegpu.site.status.items import WORST_FIRST
 from remotegpu.site.status.judging import containers as states
 from remotegpu.site.status.judging import room
-from remotegpu.site.status.judging.wording import compose
+from remotegpu.site.status.judging.wording import compose, end_of
 
 LITTLE_MEMORY, NO_MEMORY = 0.10, 0.03
 """Shares of all memory that are available: below the first it gets slow, below the second programs are killed."""
@@ -26,7 +26,7 @@ SERVER_ERROR = 500
 
 def tail(text: str, characters: int = 300) -> str:
     """The end of what was said, on one line."""
-    return " ".join(text.split())[-characters:] or "no answer"
+    return end_of(text, characters) or "no answer"
 
 
 def as_symptom(judge: Judge) -> Judge:
@@ -152,14 +152,16 @@ def database_answers(answer: Answer) -> Verdict:
     """From ``pg_isready``: 0 accepts, 1 refuses (it starts or stops), 2 gives no answer."""
     if answer.code == 0:
         return Verdict("ok", "it accepts connections")
+    said = tail(answer.output)
+    if "is not running" in said:
+        return Verdict(
+            "problem", said, "PostgreSQL's container does not run", _started_or_read("postgresql", said)
+        )
     cause = {
         1: "PostgreSQL is starting, stopping, or recovering after a crash",
         2: "PostgreSQL does not answer",
-    }.get(answer.code, "PostgreSQL's container does not run")
-    said = tail(answer.output)
+    }.get(answer.code, "PostgreSQL could not be asked")
     remedy = "Wait a minute and look again; then: remotegpu site diagnose database"
-    if "is not running" in said:
-        remedy = _started_or_read("postgresql", said)
     return Verdict("problem", said, cause, remedy)
 
 

@@ -70,7 +70,7 @@ PROGRAM: tuple[Symptom, ...] = (
         "Check them: remotegpu site check",
     ),
 )
-DATABASE: tuple[Symptom, ...] = (
+DATABASE: tuple[Symptom, ...] = (  # not the archive: old words of it say less than its figures do
     DISK_FULL,
     Symptom(
         r"invalid page in block|page verification failed|checksum mismatch|could not read block|"
@@ -92,11 +92,6 @@ DATABASE: tuple[Symptom, ...] = (
         r"out of memory|terminated by signal 9",
         "PostgreSQL ran out of memory",
         "Raise limits.postgresql.memory in remotegpu.yaml, then: remotegpu site deploy",
-    ),
-    Symptom(
-        r"archive command failed|archiving write-ahead log file .* failed",
-        "WAL is not archived, so it piles up until the disk is full",
-        "Read what archive-push says in the log; see backups/pgbackrest: its room, its owner.",
     ),
     Symptom(
         r"database files are incompatible|initialized by PostgreSQL version",

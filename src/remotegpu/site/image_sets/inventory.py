@@ -1,6 +1,6 @@
 """Which images a site is made of, and which of them are on this node."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -8,13 +8,10 @@ import msgspec
 from remotegpu.site import runner
 from remotegpu.site.commands import docker
 from remotegpu.site.config.model import Config
-from remotegpu.site.config.versions import image_of, manifest
-from remotegpu.site.deploying.decisions import image_references
+from remotegpu.site.config.versions import image_of
+from remotegpu.site.deploying import decisions
 from remotegpu.site.releases import Release
 from remotegpu.site.status.gathering.engine import json_lines, stand_in_of
-
-BASES = {"postgresql"}
-"""Components that no container is made of directly: an image of ours is built on them."""
 
 
 class Wanted(msgspec.Struct, kw_only=True, frozen=True):
@@ -26,7 +23,8 @@ class Wanted(msgspec.Struct, kw_only=True, frozen=True):
 
     @property
     def is_ours(self) -> bool:
-        return self.reference.partition("@")[0].rpartition("/")[2].startswith("remotegpu-")
+        """Whether it comes with a release, and not from a component's own project."""
+        return self.name in decisions.PROGRAMS
 
 
 class SiteImage(msgspec.Struct, kw_only=True, frozen=True):
@@ -43,26 +41,27 @@ class SiteImage(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def wanted(config: Config, release: Release | None) -> list[Wanted]:
-    """The release that serves as it was recorded, the one that the file names, and the components. Pure."""
+    """Of the release that serves, as they were recorded, and of the one that the file asks for. Pure."""
     found: list[Wanted] = []
     if release is not None:
         found += [
-            Wanted(name=program, reference=reference, id=release.image_ids.get(program, ""))
-            for program, reference in release.images.items()
+            Wanted(name=name, reference=reference, id=release.image_ids.get(name, ""))
+            for name, reference in release.images.items()
         ]
-    if release is None or release.version != config.release.version:
-        named = image_references(config, config.release.version)
-        found += [Wanted(name=program, reference=reference) for program, reference in named.items()]
+    known = {image.reference for image in found}
+    asked_for = decisions.image_references(config, config.release.version)
     return found + [
-        Wanted(name=name, reference=image_of(name, config.images)) for name in running_components(config)
+        Wanted(name=name, reference=reference)
+        for name, reference in asked_for.items()
+        if reference not in known
     ]
 
 
-def running_components(config: Config) -> Iterator[str]:
-    """Those of the manifest that this site makes containers of. Pure."""
-    for name in manifest():
-        if name not in BASES and (name != "rustfs" or config.components.rustfs):
-            yield name
+def components(config: Config) -> list[Wanted]:
+    """Those that the file asks for and that are not ours. Pure."""
+    return [
+        Wanted(name=name, reference=image_of(name, config.images)) for name in decisions.components(config)
+    ]
 
 
 def look(images: list[Wanted]) -> list[SiteImage]:

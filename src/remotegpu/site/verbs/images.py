@@ -124,11 +124,7 @@ def tag_for(reference: str) -> str:
 
 def lock(place: Place, progress: Progress, *, dry_run: bool) -> list[Pin]:
     """Resolve each component's digest, pulling what is not here, and write them into the site's file."""
-    components = [
-        image
-        for image in wanted(place)
-        if not image.is_ours and image.name in set(inventory.running_components(place.config))
-    ]
+    components = inventory.components(place.config)
     found = inventory.look(components)
     for image in found:
         if not image.id and not dry_run:

@@ -55,13 +55,16 @@ def test_memory_is_judged_by_what_is_available(available: int, level: str) -> No
     [
         (1, "PostgreSQL is starting, stopping, or recovering after a crash"),
         (2, "PostgreSQL does not answer"),
-        (137, "PostgreSQL's container does not run"),
+        (3, "PostgreSQL could not be asked"),
     ],
 )
 def test_pg_isready_says_by_its_status_what_is_wrong(code: int, cause: str) -> None:
     verdict = judging.database_answers(answer("said", code))
     assert (verdict.level, verdict.cause) == ("problem", cause)
     assert judging.database_answers(answer("accepting connections")).level == "ok"
+    stopped = judging.database_answers(answer('service "postgresql" is not running', 1))
+    assert stopped.cause == "PostgreSQL's container does not run"
+    assert "restart postgresql" in stopped.next_step
 
 
 def test_redis_is_well_only_with_a_pong() -> None:
@@ -96,7 +99,6 @@ def test_readiness_names_the_part_that_is_missing() -> None:
         ('FATAL:  password authentication failed for user "remotegpu_app_a"', PROGRAM, "PostgreSQL refuses"),
         ('asyncpg.UndefinedColumn: column "x" does not exist', PROGRAM, "different releases"),
         ("ERROR:  could not read block 7 in file", DATABASE, "pages of the database are damaged"),
-        ("LOG:  archive command failed with exit code 45", DATABASE, "WAL is not archived"),
         ("PANIC:  could not locate a valid checkpoint record", DATABASE, "PostgreSQL gave up"),
     ],
 )

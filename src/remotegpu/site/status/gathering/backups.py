@@ -15,6 +15,7 @@ from remotegpu.site.config.model import Config
 from remotegpu.site.place import Place
 from remotegpu.site.releases import Release
 from remotegpu.site.status.facts import Backups, Unknown
+from remotegpu.site.status.judging.wording import end_of
 
 PROGRAM = "/opt/remotegpu/bin/remotegpu"
 """In the image of the ``backup`` service."""
@@ -60,7 +61,7 @@ def read_archive(output: str) -> WalStatus | Unknown:
     try:
         return msgspec.json.decode(output[max(start, 0) :].encode(), type=WalStatus)
     except msgspec.MsgspecError:
-        said = " ".join(output.split())[-200:] or "no answer"
+        said = end_of(output) or "no answer"
         return Unknown(
             f"the backup container does not say: {said}",
             "See whether it runs: remotegpu site diagnose database",

@@ -6,6 +6,7 @@ from remotegpu.site.deploying import schema
 from remotegpu.site.deploying.deployment import DeployError
 from remotegpu.site.place import Place
 from remotegpu.site.status.facts import Unknown
+from remotegpu.site.status.judging.wording import end_of
 
 
 def pending(place: Place) -> tuple[str, ...] | Unknown:
@@ -17,5 +18,5 @@ def pending(place: Place) -> tuple[str, ...] | Unknown:
     try:
         return schema.read_plan(schema.last_json(done.output)).pending
     except (DeployError, ValueError, KeyError, TypeError):
-        said = " ".join(done.output.split())[-200:] or "no answer"
+        said = end_of(done.output) or "no answer"
         return Unknown(f"could not be asked: {said}", "Find out why: remotegpu site diagnose database")

@@ -23,6 +23,14 @@ def ago(moment: datetime, now: datetime) -> str:
     return f"{length(now - moment)} ago"
 
 
+def end_of(text: str, characters: int = 200) -> str:
+    """The last words of what a program said, on one line."""
+    whole = " ".join(text.split())
+    if len(whole) <= characters:
+        return whole
+    return "… " + whole[-characters:].partition(" ")[2]
+
+
 def compose(words: str) -> str:
     """As somebody types it in the site's directory."""
     return f"docker compose --file {FILE_NAME} {words} (in the site's directory)"
