@@ -325,6 +325,27 @@ def swap(
 
 
 @app.command
+def discard(
+    *,
+    database: Annotated[str, Parameter(help="One that a swap left behind: remotegpu_before_…")],
+    json_output: Json = False,
+) -> int:
+    """Drop a database that a swap left behind, for good."""
+
+    def work(settings: "Settings") -> int:
+        from remotegpu.site.backups import swapping
+
+        swapping.discard(settings, database, utc_now())
+        if json_output:
+            print_json({"ok": True, "discarded": database})
+        else:
+            print_line(f"{database} is gone")
+        return 0
+
+    return _guarded(work, json_output=json_output)
+
+
+@app.command
 def drill(*, json_output: Json = False) -> int:
     """Restore the newest dump and a moment seconds ago into scratch clusters, compare, and record RTO and RPO."""
 

@@ -65,8 +65,13 @@ def test_a_deleted_row_comes_back_from_the_moment_before(site: Bed) -> None:
     swapped = site.backups("swap", "--into", "rescued")["swapped"]
     assert site.psql("remotegpu", "SELECT count(*) FROM customers") == "2000"
     assert site.psql(swapped["before"], "SELECT count(*) FROM customers") == "1999"
-    site.backups("swap", "--into", swapped["before"])
+    back = site.backups("swap", "--into", swapped["before"])["swapped"]
     assert site.psql("remotegpu", "SELECT count(*) FROM customers") == "1999"
+    assert "left behind" in site.backups("discard", "--database", "remotegpu", status=2)["error"]
+    site.backups("discard", "--database", back["before"])
+    assert (
+        site.psql("postgres", f"SELECT count(*) FROM pg_database WHERE datname = '{back['before']}'") == "0"
+    )
 
 
 def test_the_application_can_work_in_a_restored_database_as_before(site: Bed) -> None:

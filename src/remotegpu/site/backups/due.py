@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-Name = Literal["daily", "redis", "objects", "drill"]
+Name = Literal["daily", "redis", "objects", "drill", "verify"]
 
 ATTEMPTS = 3
 """For one due time. After so many failures the next due time is waited for."""
@@ -17,11 +17,13 @@ BUSY_RETRY_AFTER = timedelta(minutes=1)
 class Job(msgspec.Struct, kw_only=True, frozen=True):
     """``at``: once a day then, on the site's clock; None: every hour, on the hour.
 
+    ``weekday``: only on that day, Monday being 0; None: on every day.
     ``at_first``: whether it is done at once on a site that never did it.
     """
 
     name: Name
     at: time | None
+    weekday: int | None = None
     at_first: bool = True
 
 
@@ -43,20 +45,25 @@ def last_due(job: Job, now: datetime, zone: tzinfo) -> datetime:
     """
     if job.at is None:
         return now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return max(moment for moment in _moments(job, job.at, now, zone) if moment <= now)
+
+
+def _moments(job: Job, at: time, now: datetime, zone: tzinfo) -> list[datetime]:
+    """Its due times of the weeks around ``now``."""
     today = now.astimezone(zone).date()
-    days = (today + timedelta(days=1), today, today - timedelta(days=1))
-    moments = (datetime.combine(day, job.at, tzinfo=zone).astimezone(UTC) for day in days)
-    return next(moment for moment in moments if moment <= now)
+    days = (today + timedelta(days=offset) for offset in range(-8, 9))
+    return [
+        datetime.combine(day, at, tzinfo=zone).astimezone(UTC)
+        for day in days
+        if job.weekday is None or day.weekday() == job.weekday
+    ]
 
 
 def next_due(job: Job, now: datetime, zone: tzinfo) -> datetime:
     """The first moment after now, in UTC."""
     if job.at is None:
         return last_due(job, now, zone) + timedelta(hours=1)
-    today = now.astimezone(zone).date()
-    days = (today - timedelta(days=1), today, today + timedelta(days=1), today + timedelta(days=2))
-    moments = (datetime.combine(day, job.at, tzinfo=zone).astimezone(UTC) for day in days)
-    return next(moment for moment in moments if moment > now)
+    return min(moment for moment in _moments(job, job.at, now, zone) if moment > now)
 
 
 def due(jobs: Sequence[Job], progress: Mapping[str, Progress], now: datetime, zone: tzinfo) -> list[Job]:

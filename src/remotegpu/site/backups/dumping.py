@@ -60,7 +60,7 @@ def dump(settings: Settings, folder: Path, *, snapshot: str, version: str) -> No
     )
     for argv in commands:
         try:
-            run(Command(argv=argv, timeout_s=programs.DAY_S))
+            run(Command(argv=(*programs.GENTLY, *argv), timeout_s=programs.DAY_S))
         except CommandError as error:
             raise BackupError(f"the dump failed and is not kept: {error}") from error
 

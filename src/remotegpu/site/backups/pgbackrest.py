@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from remotegpu.site.backups import programs
 from remotegpu.site.backups.errors import BackupError
 from remotegpu.site.backups.manifests import Base
 from remotegpu.site.backups.settings import Settings
@@ -13,7 +14,6 @@ from remotegpu.site.backups.work import Say
 from remotegpu.site.runner import Command, CommandError, Done, attempt, run
 
 FULL_EVERY = timedelta(days=7)
-DAY_S = 86_400.0
 SHOWN_LINES = 12
 SHOWN_CHARACTERS = 300
 SILENT = ("--log-level-console=off", "--log-level-stderr=off", "--log-level-file=off")
@@ -114,8 +114,10 @@ class Stanza(msgspec.Struct, frozen=True):
         return sorted(found, key=lambda each: each.timestamp.stop)
 
 
-def command(settings: Settings, *arguments: str) -> Command:
-    return Command(argv=("pgbackrest", f"--stanza={settings.stanza}", *arguments), timeout_s=DAY_S)
+def command(settings: Settings, *arguments: str, gently: bool = False) -> Command:
+    """``gently``: what may take its time while people work."""
+    argv = ("pgbackrest", f"--stanza={settings.stanza}", *arguments)
+    return Command(argv=(*programs.GENTLY, *argv) if gently else argv, timeout_s=programs.DAY_S)
 
 
 def checked(asked: Command, what: str) -> Done:
@@ -195,6 +197,7 @@ def back_up(settings: Settings, now: datetime, say: Say, *, new_cluster: bool = 
                 f"{retention}-type=time",
                 f"{retention}={settings.wal_days}",
                 *QUIET,
+                gently=True,
             ),
             "the base backup failed",
         )
@@ -223,7 +226,7 @@ def check(settings: Settings) -> None:
 
 def verify(settings: Settings) -> list[str]:
     """What is wrong in the repositories: every file of every backup and every WAL segment is read."""
-    done = attempt(command(settings, "verify", "--output=text", *QUIET))
+    done = attempt(command(settings, "verify", "--output=text", *QUIET, gently=True))
     if done.code != 0:
         return [f"pgBackRest verify: {explained(done.output)}{done.output.strip()[-2000:]}"]
     return complaints(done.output)

@@ -9,6 +9,8 @@ from remotegpu.site.runner import Command, attempt
 
 DEBIAN = Path("/usr/lib/postgresql")
 DAY_S = 86_400.0
+GENTLY = ("nice", "-n", "10")
+"""Before a command that competes with what people wait for."""
 
 
 def postgresql(name: str, version: str) -> str:

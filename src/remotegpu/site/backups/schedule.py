@@ -23,6 +23,7 @@ STATE = ".state/schedule.json"
 LOCK = ".state/schedule.lock"
 LONGEST_WAIT_S = 30.0
 WHY = "schedule"
+SUNDAY = 6
 
 log: Any = structlog.get_logger()  # Any: structlog's loggers are made when first used
 
@@ -34,7 +35,8 @@ def jobs(settings: Settings) -> list[Job]:
         wanted.append(Job(name="redis", at=None))
     if settings.objects is not None:
         wanted.append(Job(name="objects", at=settings.objects_at))
-    return [*wanted, Job(name="drill", at=settings.drill_at, at_first=False)]
+    wanted.append(Job(name="drill", at=settings.drill_at, at_first=False))
+    return [*wanted, Job(name="verify", at=settings.drill_at, weekday=SUNDAY, at_first=False)]
 
 
 def run(settings: Settings, *, once: bool) -> None:
@@ -139,11 +141,19 @@ def _drill(settings: Settings) -> None:
     log.info("drill passed", rto_s=result.rto_s, rpo_s=result.rpo_s)
 
 
+def _verify(settings: Settings) -> None:
+    with outcomes.recorded(settings.backup_dir, "verify"):
+        bad = [each for each in upkeep.verify(settings, None, _say) if each.problems]
+        if bad:
+            raise NotGoodError("; ".join(problem for each in bad for problem in each.problems))
+
+
 WORK: dict[str, Callable[[Settings], None]] = {
     "daily": _daily,
     "redis": _back_up("redis"),
     "objects": _back_up("objects"),
     "drill": _drill,
+    "verify": _verify,
 }
 
 

@@ -23,6 +23,7 @@ END_SESSIONS = """
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = ANY(%s) AND pid <> pg_backend_pid()
 """
 PAUSE_S = 0.05
+BEFORE = "remotegpu_before_"
 LOCK_TIMEOUT = "10s"
 
 
@@ -35,7 +36,7 @@ class Swapped(msgspec.Struct, kw_only=True, frozen=True):
 
 def swap(settings: Settings, into: str, now: datetime) -> Swapped:
     """Make ``into`` the database of the site. Raises :class:`BackupError`; then everything is as it was."""
-    current, before = settings.database, f"remotegpu_before_{now:%Y%m%d_%H%M%S}_{secrets.token_hex(2)}"
+    current, before = settings.database, f"{BEFORE}{now:%Y%m%d_%H%M%S}_{secrets.token_hex(2)}"
     with (
         restoring(settings, f"putting {into} in the place of {current}", now),
         postgres.connection(settings.socket_dir, postgres.MAINTENANCE) as connected,
@@ -51,6 +52,17 @@ def swap(settings: Settings, into: str, now: datetime) -> Swapped:
             )
         _rename(settings, connected, [(current, before), (into, current)])
     return Swapped(database=current, before=before)
+
+
+def discard(settings: Settings, database: str, now: datetime) -> None:
+    """Drop what a swap left behind. Raises :class:`UsageError` for any other database."""
+    with (
+        restoring(settings, f"discarding {database}", now),
+        postgres.connection(settings.socket_dir, postgres.MAINTENANCE) as connected,
+    ):
+        if not database.startswith(BEFORE) or not postgres.exists(connected, database):
+            raise UsageError(f"found {database}, expected one that a swap left behind: {BEFORE}…")
+        postgres.drop(connected, database)
 
 
 def _rename(settings: Settings, connected: psycopg.Connection, pairs: list[tuple[str, str]]) -> None:

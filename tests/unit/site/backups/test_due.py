@@ -50,6 +50,16 @@ def test_after_a_long_pause_each_job_is_due_once() -> None:
     assert due.due([DAILY, HOURLY], done, now + timedelta(minutes=26), UTC) == [HOURLY]
 
 
+def test_a_weekly_job_is_due_on_its_day() -> None:
+    weekly = Job(name="verify", at=time(4), weekday=6, at_first=False)
+    tuesday = utc("2026-11-24T12:00:00")
+    assert due.last_due(weekly, tuesday, UTC) == utc("2026-11-22T04:00:00")
+    assert due.next_due(weekly, tuesday, UTC) == utc("2026-11-29T04:00:00")
+    done = {"verify": due.first_seen(weekly, tuesday, UTC)}
+    assert due.due([weekly], done, utc("2026-11-29T03:59:59"), UTC) == []
+    assert due.due([weekly], done, utc("2026-11-30T12:00:00"), UTC) == [weekly]
+
+
 def test_a_job_that_runs_past_its_next_due_time_is_due_again() -> None:
     began = utc("2026-11-24T11:59:00")
     done = {"redis": due.succeeded(HOURLY, began, UTC)}
