@@ -1,4 +1,4 @@
-"""How the audit trail is sealed: what a link of its hash chain covers. Whoever holds a copy of the tables can check it."""
+"""How the audit trail is sealed: what a link of its hash chain covers, for whoever checks a copy of the tables."""
 
 import hashlib
 import uuid
