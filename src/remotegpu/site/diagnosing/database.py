@@ -7,6 +7,7 @@ from remotegpu.site.diagnosing import asking, database_judging, judging, psql
 from remotegpu.site.diagnosing.asking import Site
 from remotegpu.site.diagnosing.steps import Judge, Step
 from remotegpu.site.diagnosing.symptoms import DATABASE
+from remotegpu.site.status.gathering.backups import PROGRAM
 from remotegpu.site.status.judging.wording import compose as typed
 
 OTHERWISE = (
@@ -14,7 +15,6 @@ OTHERWISE = (
     "Damaged data comes back with: remotegpu site restore"
 )
 DATA = "/var/lib/postgresql/data"
-PROGRAM = "/opt/remotegpu/bin/remotegpu"
 
 
 def steps(site: Site) -> Iterator[Step]:
@@ -32,6 +32,7 @@ def steps(site: Site) -> Iterator[Step]:
     yield _figures(compose, "locks", "Does anybody wait for locks?", psql.BLOCKED, database_judging.blocked)
     yield _figures(compose, "damage", "Are pages damaged?", psql.DAMAGE, database_judging.damage)
     yield _figures(compose, "archive", "Does WAL reach the archive?", psql.ARCHIVE, database_judging.archive)
+    yield _handed_over(compose)
     yield asking.schema(site)
     yield asking.log(site, "backup", DATABASE)
     yield _way_back(site)
@@ -55,6 +56,15 @@ def _volume(compose: Compose) -> Step:
 
 def _figures(compose: Compose, name: str, question: str, query: str, judge: Judge) -> Step:
     return Step(name=name, question=question, command=psql.ask(compose, query), judge=judge)
+
+
+def _handed_over(compose: Compose) -> Step:
+    return Step(
+        name="archive lag",
+        question="How much work does the archive lack?",
+        command=compose.execute("backup", PROGRAM, "backups", "wal-status", "--json", timeout_s=30),
+        judge=database_judging.handed_over,
+    )
 
 
 def _way_back(site: Site) -> Step:

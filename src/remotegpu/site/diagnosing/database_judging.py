@@ -7,7 +7,9 @@ from typing import Any
 from remotegpu.site.diagnosing import psql
 from remotegpu.site.diagnosing.judging import tail, unseen
 from remotegpu.site.diagnosing.steps import Answer, Judge, Verdict
-from remotegpu.site.status.judging.wording import ago
+from remotegpu.site.status.gathering.backups import read_archive
+from remotegpu.site.status.judging import backups as judging_backups
+from remotegpu.site.status.judging.wording import ago, compose
 
 BUSY, FULL = 0.6, 0.9
 """Shares of max_connections. 0.6: section 7.6 of the deployment plan."""
@@ -98,6 +100,23 @@ def archive(answer: Answer) -> Verdict:
     if found["wal_bytes"] > MUCH_WAL:
         return Verdict("warning", said, "WAL piles up", "See pg_replication_slots and the archive.")
     return Verdict("ok", said)
+
+
+def handed_over(answer: Answer) -> Verdict:
+    """From ``remotegpu backups wal-status --json``: what would be lost if the disk died now."""
+    item = judging_backups.archive(read_archive(answer.output))
+    cause = (
+        ""
+        if item.level in {"ok", "unknown"}
+        else "work is not in the archive, and would be lost with the disk"
+    )
+    return Verdict(item.level, item.found, cause, SWITCH if cause else "")
+
+
+SWITCH = (
+    "After a restart PostgreSQL may wait for checkpoint_timeout before it hands WAL over by itself; do it: "
+    + compose("exec postgresql psql --username postgres --command 'SELECT pg_switch_wal()'")
+)
 
 
 def way_back(now: datetime) -> Judge:

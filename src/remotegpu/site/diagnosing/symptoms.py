@@ -117,9 +117,15 @@ def first(lines: Iterable[str], symptoms: Sequence[Symptom]) -> tuple[Symptom, s
     return found
 
 
+HARMLESS = re.compile(
+    r"the database system is (starting up|shutting down)|terminating connection due to administrator command"
+)
+"""What every restart leaves in PostgreSQL's log."""
+
+
 def errors(lines: Iterable[str]) -> list[str]:
     """Lines that are errors: by their level where they are JSON, else by their words."""
-    return [line for line in lines if _is_error(line)]
+    return [line for line in lines if _is_error(line) and not HARMLESS.search(line)]
 
 
 def _is_error(line: str) -> bool:

@@ -113,6 +113,8 @@ def test_errors_that_nobody_knows_are_a_warning_and_harmless_lines_are_none() ->
     judge = judging.log("worker", PROGRAM)
     assert judge(answer('{"level":"info","msg":"no error at all"}\nINFO ready\n')).level == "ok"
     assert judge(answer("")).found == "it wrote nothing"
+    restart = "2026-11-24 22:17:43 CST [14] app@remotegpu FATAL:  the database system is starting up"
+    assert judge(answer(restart)).level == "ok"
     odd = judge(answer('{"level":"info","msg":"x"}\n{"level":"error","msg":"something new"}\n'))
     assert odd.level == "warning"
     assert "something new" in odd.found
@@ -226,6 +228,31 @@ def test_an_archive_that_fails_now_is_a_problem_and_one_that_failed_once_is_none
     assert database_judging.archive(says(well)).level == "ok"
     assert database_judging.archive(says(well | {"failing": True})).level == "problem"
     assert database_judging.archive(says(well | {"wal_bytes": 5 * 1024**3})).level == "warning"
+
+
+def test_work_that_is_not_archived_is_handed_over_by_hand() -> None:
+    status = {
+        "at": NOON.isoformat(),
+        "lsn": "0/1",
+        "archive_mode": "on",
+        "archive_timeout": "1min",
+        "archived": 1,
+        "last_archived_wal": "a",
+        "last_archived_at": None,
+        "failed": 0,
+        "last_failed_wal": "",
+        "last_failed_at": None,
+        "last_commit_at": None,
+        "waiting": 0,
+        "failing": False,
+        "exact": True,
+        "lag_s": 12.0,
+    }
+    assert database_judging.handed_over(says(status)).level == "ok"
+    late = database_judging.handed_over(says(status | {"lag_s": 900.0}))
+    assert late.level == "problem"
+    assert "pg_switch_wal" in late.next_step
+    assert database_judging.handed_over(answer("not running", 1)).level == "unknown"
 
 
 def test_the_newest_dump_is_the_way_back() -> None:
