@@ -24,6 +24,7 @@ def missing_packages() -> list[str]:
         "iptables": shutil.which("iptables") is not None,  # the networks of containers
         "libc6-dev": Path("/usr/include/stdio.h").exists(),
         "openssh-client": shutil.which("ssh") is not None,
+        "pebble": shutil.which("pebble") is not None,  # an ACME server
     }
     return [name for name, present in have.items() if not present]
 

@@ -4,11 +4,12 @@ from datetime import datetime
 from pathlib import Path
 
 from remotegpu.kit.certificates import Pair
-from remotegpu.site import authority, secret_copies
+from remotegpu.site import authority, public_certificate, secret_copies
 from remotegpu.site.bundle.topology import UIDS
 from remotegpu.site.place import Place
 
 DIRECTORY = "nginx/ssl"
+WEBROOT = "nginx/acme"
 
 
 def write(place: Place, now: datetime) -> bool:
@@ -23,8 +24,31 @@ def write(place: Place, now: datetime) -> bool:
     return any(written)
 
 
-def _wanted(place: Place, now: datetime) -> Pair:
+def renew(place: Place, now: datetime) -> bool:
+    """Bring a new public certificate when it is time. Whether one came.
+
+    Raises :class:`~remotegpu.site.public_certificate.PublicCertificateError`; the old one goes on serving then.
+    """
     tls = place.config.tls
+    if tls.mode != "acme" or not public_certificate.is_due(public_certificate.present(place.originals), now):
+        return False
+    public_certificate.bring(
+        place.originals,
+        directory=tls.acme_directory,
+        email=tls.acme_email,
+        domain=place.config.site.domain,
+        webroot=place.directory / WEBROOT,
+        now=now,
+    )
+    return True
+
+
+def _wanted(place: Place, now: datetime) -> Pair:
+    """With ACME, until the first one comes, one of the site's own authority: nginx must run to prove the name."""
+    tls = place.config.tls
+    public = public_certificate.present(place.originals) if tls.mode == "acme" else None
+    if public:
+        return public
     if tls.mode == "files":
         return Pair(
             Path(tls.certificate).read_text(encoding="utf-8"), Path(tls.key).read_text(encoding="utf-8")

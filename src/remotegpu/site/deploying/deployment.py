@@ -25,6 +25,8 @@ from remotegpu.site.releases import Release, Releases
 Kind = Literal["deploy", "rollback", "restart"]
 """``restart``: the same release again in the other slot, with what its secrets and configuration are now."""
 
+NGINX_CONFIGURATION = ("-c", "/etc/remotegpu/nginx/nginx.conf", "-e", "/dev/stderr")
+
 Progress = Callable[[str, str], None]
 """``(step, what is said of it)``."""
 
@@ -133,8 +135,7 @@ class Deployment:
 
     def reload_nginx(self) -> None:
         """Checked first: a configuration that nginx refuses changes nothing."""
-        configuration = ("-c", "/etc/remotegpu/nginx/nginx.conf", "-e", "/dev/stderr")
-        runner.run(self.compose.execute("nginx", "nginx", *configuration, "-t", "-q"))
+        runner.run(self.compose.execute("nginx", "nginx", *NGINX_CONFIGURATION, "-t", "-q"))
         runner.run(self.compose.signal("nginx", "HUP"))
 
     def upstream(self, slot: Slot) -> str:

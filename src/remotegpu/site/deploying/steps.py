@@ -11,6 +11,7 @@ from remotegpu.site.commands import docker
 from remotegpu.site.deploying import certificates, decisions, schema, watching
 from remotegpu.site.deploying.deployment import DeployError, Deployment, wait_until
 from remotegpu.site.deploying.schema import last_json
+from remotegpu.site.public_certificate import PublicCertificateError
 from remotegpu.site.releases import Release
 
 GIT_LABEL = "org.opencontainers.image.revision"
@@ -184,6 +185,19 @@ def switch(deployment: Deployment) -> str:
     return slot
 
 
+def bring_certificate(deployment: Deployment) -> str:
+    """A public one, when it is missing or about to end. Without it the release serves all the same."""
+    try:
+        came = certificates.renew(deployment.place, utc_now())
+    except PublicCertificateError as error:
+        return f"warning: {error}"
+    if not came:
+        return "the one that is there does"
+    certificates.write(deployment.place, utc_now())
+    deployment.reload_nginx()
+    return "a new one came"
+
+
 def replace_worker(deployment: Deployment) -> str:
     """Worker and backups follow the release that serves."""
     copies = write_secrets(deployment)
@@ -235,6 +249,10 @@ def _stores_change(deployment: Deployment) -> bool:
     return _is_new(deployment) and before != deployment.bundle[".env.backend"]
 
 
+def _is_public(deployment: Deployment) -> bool:
+    return deployment.place.config.tls.mode == "acme"
+
+
 def _is_new(deployment: Deployment) -> bool:
     return not deployment.plan.restores
 
@@ -255,6 +273,7 @@ STEPS: tuple[Step, ...] = (
     Step("candidate", "show it to nginx", show_to_nginx),
     Step("probe", "ask it through nginx", probe_through_nginx),
     Step("switch", "switch", switch, _has_previous),
+    Step("certificate", "bring the public certificate", bring_certificate, _is_public),
     Step("worker", "replace worker and backups", replace_worker),
     Step("watch", "watch it serve", watching.watch),
     Step("retire", "stop the old release where migrations need it", watching.retire, _is_new),
