@@ -121,19 +121,29 @@ def _script(config: Config, name: str) -> str:
     return _fill("script.sh", {"verb": verb, "purpose": purpose, "config_path": path})
 
 
-def upstreams(config: Config, active: topology.Slot, candidate: topology.Slot) -> Mapping[str, str]:
-    """``nginx/upstreams``: which slot serves, and which one the deployer looks at. State, not part of the bundle."""
+def upstreams(
+    config: Config, active: topology.Slot, candidate: topology.Slot, reserve: topology.Slot | None = None
+) -> Mapping[str, str]:
+    """``nginx/upstreams``: which slot serves, and which one the deployer looks at. State, not part of the bundle.
+
+    ``reserve``: the slot that answers where the active one cannot be reached.
+    """
     return {
-        "nginx/upstreams/active.conf": _upstreams(config, active, ""),
+        "nginx/upstreams/active.conf": _upstreams(config, active, "", reserve),
         "nginx/upstreams/candidate.conf": _upstreams(config, candidate, "_candidate"),
     }
 
 
-def _upstreams(config: Config, slot: topology.Slot, suffix: str) -> str:
+def _upstreams(config: Config, slot: topology.Slot, suffix: str, reserve: topology.Slot | None = None) -> str:
     blocks = [
         f"upstream remotegpu_{program}{suffix} {{\n"
         f"    server {topology.address(config, f'{program}-{slot}')}:{port} max_fails=0;\n"
-        "    keepalive 64;\n}\n"
+        + (
+            f"    server {topology.address(config, f'{program}-{reserve}')}:{port} backup;\n"
+            if reserve
+            else ""
+        )
+        + "    keepalive 64;\n}\n"
         for program, port in (("backend", topology.BACKEND_PORT), ("frontend", topology.FRONTEND_PORT))
     ]
     return f"# Written by `remotegpu site deploy`: {slot}\n" + "".join(blocks)

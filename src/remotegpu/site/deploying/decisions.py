@@ -128,15 +128,17 @@ class Traffic:
 
 
 def traffic(lines: Iterable[str], upstream: str) -> Traffic:
-    """From nginx' access log: what ``upstream`` (host:port) answered."""
-    statuses = [status for address, status in _answers(lines) if address == upstream]
+    """From nginx' access log: what ``upstream`` (host:port) made of requests, even if another answered then."""
+    statuses = [status for address, status in _attempts(lines) if address == upstream]
     return Traffic(len(statuses), sum(status >= SERVER_ERROR for status in statuses))
 
 
-def _answers(lines: Iterable[str]) -> Iterator[tuple[str, int]]:
+def _attempts(lines: Iterable[str]) -> Iterator[tuple[str, int]]:
+    """nginx lists every server it asked, and what each answered: ``a:80, b:80`` and ``502, 200``."""
     for line in lines:
         try:
             entry = json.loads(line)
-            yield str(entry["upstream"]), int(entry["status"])
+            addresses, statuses = str(entry["upstream"]), str(entry["upstream_status"])
+            yield from zip(addresses.split(", "), map(int, statuses.split(", ")), strict=True)
         except (ValueError, KeyError, TypeError):
             continue

@@ -177,8 +177,19 @@ def probe_through_nginx(deployment: Deployment) -> str:
 
 
 def switch(deployment: Deployment) -> str:
-    """One file and a reload: new connections go to the new release, those that are open stay where they are."""
+    """One file and a reload: new connections go to the new release, those that are open stay where they are.
+
+    While it is watched, the old one answers for it where it falls over.
+    """
     deployment.switched_at = utc_now()
+    slot = deployment.plan.slot
+    deployment.write_state(render.upstreams(deployment.place.config, slot, slot, topology.other(slot)))
+    deployment.reload_nginx()
+    return slot
+
+
+def settle(deployment: Deployment) -> str:
+    """It did well: from here on it serves alone."""
     slot = deployment.plan.slot
     deployment.write_state(render.upstreams(deployment.place.config, slot, slot))
     deployment.reload_nginx()
@@ -276,6 +287,7 @@ STEPS: tuple[Step, ...] = (
     Step("certificate", "bring the public certificate", bring_certificate, _is_public),
     Step("worker", "replace worker and backups", replace_worker),
     Step("watch", "watch it serve", watching.watch),
+    Step("settle", "let it serve alone", settle, _has_previous),
     Step("retire", "stop the old release where migrations need it", watching.retire, _is_new),
     Step("migrate-post", "migrate what the old release needed", migrate_after, _is_new),
     Step("record", "record the release", record),

@@ -46,7 +46,7 @@ def _require_healthy(deployment: Deployment) -> None:
     for service in sorted(wanted):
         entry = found.get(service, {})
         state, health = entry.get("State", "missing"), entry.get("Health", "")
-        if state != "running" or health == "unhealthy":
+        if state != "running" or health in {"starting", "unhealthy"}:  # it was healthy before: it fell over
             raise DeployError(f"{service} is {health or state}, expected running and healthy")
 
 

@@ -174,6 +174,14 @@ def test_upstreams_are_addresses() -> None:
     )
 
 
+def test_while_a_release_is_watched_the_one_before_answers_in_its_stead() -> None:
+    found = upstreams(BASIC, "green", "green", reserve="blue")
+    active = found["nginx/upstreams/active.conf"]
+    assert "server 172.30.1.12:8080 max_fails=0;\n    server 172.30.1.11:8080 backup;" in active
+    assert "server 172.30.1.22:3000 max_fails=0;\n    server 172.30.1.21:3000 backup;" in active
+    assert "backup" not in found["nginx/upstreams/candidate.conf"]
+
+
 def test_fixed_addresses_are_outside_what_docker_gives_out() -> None:
     document = YAML(typ="safe").load(compose.text(BASIC))
     dynamic = IPv4Network(document["networks"]["app"]["ipam"]["config"][0]["ip_range"])
