@@ -14,7 +14,8 @@ ARCHIVER = """
 SELECT archived_count, last_archived_wal, last_archived_time, failed_count, last_failed_wal, last_failed_time,
        clock_timestamp(), pg_current_wal_lsn()::text, current_setting('archive_mode'),
        current_setting('archive_timeout'), current_setting('track_commit_timestamp') = 'on',
-       (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'), pg_postmaster_start_time()
+       (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'), pg_postmaster_start_time(),
+       (SELECT setting::integer FROM pg_settings WHERE name = 'archive_timeout')
 FROM pg_stat_archiver
 """
 LAST_COMMIT = "SELECT timestamp FROM pg_last_committed_xact()"
@@ -54,9 +55,26 @@ def status(settings: Settings) -> WalStatus:
 def of(connected: psycopg.Connection) -> WalStatus:
     row = connected.execute(ARCHIVER).fetchone()
     assert row is not None  # the view has one row, always
-    archived, wal, archived_at, failed, bad, failed_at, now, lsn, mode, timeout, exact, waiting, started = row
+    (
+        archived,
+        wal,
+        archived_at,
+        failed,
+        bad,
+        failed_at,
+        now,
+        lsn,
+        mode,
+        timeout,
+        exact,
+        waiting,
+        started,
+        timeout_s,
+    ) = row
     last = connected.execute(LAST_COMMIT).fetchone() if exact else None
     commit = last[0] if last else None
+    failing = is_failing(archived_at, failed_at)
+    longest_s = None if failing or waiting or not timeout_s else float(timeout_s)
     return WalStatus(
         at=now.astimezone(UTC),
         lsn=lsn,
@@ -70,21 +88,26 @@ def of(connected: psycopg.Connection) -> WalStatus:
         last_failed_at=_utc(failed_at),
         last_commit_at=_utc(commit),
         waiting=waiting,
-        failing=is_failing(archived_at, failed_at),
+        failing=failing,
         exact=exact,
-        lag_s=lag_s(now, archived_at or started, commit, exact=exact),
+        lag_s=lag_s(now, archived_at or started, commit, exact=exact, longest_s=longest_s),
     )
 
 
-def lag_s(now: datetime, archived_at: datetime, commit_at: datetime | None, *, exact: bool) -> float:
+def lag_s(
+    now: datetime, archived_at: datetime, commit_at: datetime | None, *, exact: bool, longest_s: float | None
+) -> float:
     """Seconds of work that the archive does not have. Pure.
 
     ``archived_at``: when a segment was archived last, or else the database started. A segment holds the commits until
-    shortly before it was archived, so the count begins there.
+    shortly before it was archived, so the count begins there. ``longest_s``: ``archive_timeout``, while nothing waits and
+    nothing fails: PostgreSQL looks that often whether there is something to archive (CheckArchiveTimeout in its
+    checkpointer.c), so that what it has is no older, however long nothing was written before.
     """
     if exact and (commit_at is None or commit_at <= archived_at):
         return 0.0
-    return round(max(0.0, (now - archived_at).total_seconds()), 3)
+    counted = max(0.0, (now - archived_at).total_seconds())
+    return round(counted if longest_s is None else min(counted, longest_s), 3)
 
 
 def is_failing(archived_at: datetime | None, failed_at: datetime | None) -> bool:

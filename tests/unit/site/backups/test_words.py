@@ -87,10 +87,14 @@ def test_a_moment_outside_the_window_is_refused_with_the_window() -> None:
 
 def test_the_archive_lags_only_behind_work_that_was_done() -> None:
     archived = NOW - timedelta(seconds=100)
-    assert wal.lag_s(NOW, archived, archived - timedelta(seconds=1), exact=True) == 0
-    assert wal.lag_s(NOW, archived, NOW - timedelta(seconds=1), exact=True) == 100
-    assert wal.lag_s(NOW, archived, None, exact=True) == 0
-    assert wal.lag_s(NOW, archived, None, exact=False) == 100
+    assert wal.lag_s(NOW, archived, archived - timedelta(seconds=1), exact=True, longest_s=None) == 0
+    assert wal.lag_s(NOW, archived, NOW - timedelta(seconds=1), exact=True, longest_s=None) == 100
+    assert wal.lag_s(NOW, archived, None, exact=True, longest_s=None) == 0
+    assert wal.lag_s(NOW, archived, None, exact=False, longest_s=None) == 100
+    assert wal.lag_s(NOW, archived, NOW - timedelta(seconds=1), exact=True, longest_s=60) == 60, (
+        "idle until now"
+    )
+    assert wal.lag_s(NOW, NOW - timedelta(seconds=5), NOW, exact=True, longest_s=60) == 5
 
 
 def test_archiving_fails_when_the_last_attempt_did() -> None:
