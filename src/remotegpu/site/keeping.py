@@ -102,7 +102,7 @@ def opened(path: Path, identities: str) -> dict[str, bytes]:
 
 
 def put_back(contents: Mapping[str, bytes], site: Path) -> list[str]:
-    """Write secrets to ``site/secrets``. Raises :class:`KeepingError` when others are there; """
+    """Write secrets to ``site/secrets``. Raises :class:`KeepingError` when others are there, and writes none then."""
     directory = site / secrets.DIRECTORY
     different = [
         name

@@ -93,7 +93,7 @@ def _base(config: Config, service: Service, image: str, *, grace_s: int = 10) ->
     }
 
 
-def _health(*test: str, start_s: int = 60, interval_s: int = 5, timeout_s: int = 5) -> Block:
+def _health(*test: str, start_s: int = 60, interval_s: int = 3, timeout_s: int = 5) -> Block:
     return {
         "test": list(test),
         "interval": f"{interval_s}s",
