@@ -102,8 +102,8 @@ def lag_s(
     ``archived_at``: when a segment was archived last, or else the database started. A segment holds the commits until
     shortly before it was archived, so the count begins there.
     ``longest_s``: ``archive_timeout``, while nothing waits and nothing fails: PostgreSQL looks that often whether there
-    is something to archive (CheckArchiveTimeout in its checkpointer.c), so what it has is no older, however long nothing
-    was written before.
+    is something to archive (CheckArchiveTimeout in its checkpointer.c), so what it has is no older, however long
+    nothing was written before.
     """
     if exact and (commit_at is None or commit_at <= archived_at):
         return 0.0
