@@ -37,11 +37,14 @@ def keep(place: Place, bundle: Mapping[str, BundleFile], now: datetime) -> list[
     """Copies of what changed since the last ones. Returns the new files. Without age keys secrets are not copied."""
     whole = {path: file.text.encode() for path, file in bundle.items()}
     whole[place.config_path.name] = place.config_path.read_bytes()
-    made = [_put(place.directory / CONFIGURATION, archive(whole), archive(whole), now, ".tar.gz")]
+    plain = archive(whole)
+    made = [_put(place.directory / CONFIGURATION, plain, plain, now, ".tar.gz")]
     recipients = place.config.backup.age_recipients
     if recipients:
         plain = archive(originals(place.originals))
-        made.append(_put(place.directory / SECRETS, plain, _sealed(plain, recipients), now, ".tar.gz.age"))
+        known_by = plain + "".join(sorted(recipients)).encode()  # for another key another copy
+        sealed = _sealed(plain, recipients)
+        made.append(_put(place.directory / SECRETS, known_by, sealed, now, ".tar.gz.age"))
     return [path for path in made if path]
 
 
@@ -66,11 +69,11 @@ def _sealed(content: bytes, recipients: Sequence[str]) -> bytes:
     return age.encrypt(content, [age.x25519.Recipient.from_str(one) for one in recipients])
 
 
-def _put(folder: Path, plain: bytes, content: bytes, now: datetime, suffix: str) -> Path | None:
-    """Named after the time and a hash of the plain content, by which an equal one is known. None: there is one."""
+def _put(folder: Path, known_by: bytes, content: bytes, now: datetime, suffix: str) -> Path | None:
+    """Named after the time and a hash of ``known_by``, by which an equal one is known. None: there is one."""
     if not folder.exists():
         return None
-    fingerprint = hashlib.sha256(plain).hexdigest()[:12]
+    fingerprint = hashlib.sha256(known_by).hexdigest()[:12]
     present = sorted(path.name for path in folder.iterdir() if path.name.endswith(suffix))
     if present and present[-1].split("-")[1].startswith(fingerprint):
         return None

@@ -64,6 +64,11 @@ def test_a_copy_is_made_at_a_change_and_at_no_other_time(place: Place) -> None:
     assert keep(place, 1) == []
     secrets.write(place.originals, "redis_password", ["another"])
     assert [path.suffix for path in keep(place, 2)] == [".age"]
+    another = str(pyrage.x25519.Identity.generate().to_public())
+    backup = Backup(age_recipients=[*place.config.backup.age_recipients, another])
+    config = Config(site=place.config.site, release=place.config.release, backup=backup)
+    later = keeping.keep(Place(config, place.config_path), render(place.config), NOW + timedelta(minutes=3))
+    assert [path.suffix for path in later] == [".age"], "a new key can open what is there"
 
 
 def test_without_a_key_no_copy_of_secrets_is_made(place: Place) -> None:
