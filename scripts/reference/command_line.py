@@ -25,7 +25,8 @@ INTRODUCTION = """\
 `remotegpu run` ends with the status of its task, `remotegpu ssh` with that of the command it ran. `up`, `down`,
 `status` and `demo` have statuses of their own: 3 not running, 10 port busy, 11 damaged or foreign data directory,
 12 data directory made by a newer version, 13 data directory not writable, 14 disk full, 15 a part is not installed,
-16 runs already.
+16 runs already. `site` ends with 2 also when `remotegpu.yaml` cannot be used, and with 3 when somebody else changes the
+site; `site status` and `site diagnose` with 1 when something is not well.
 
 ## Environment
 
