@@ -34,6 +34,11 @@ pg1-path=/var/lib/postgresql/data
 pg1-socket-path=/var/run/postgresql
 pg1-user=postgres
 """
+CLUSTER = (
+    "--data-checksums --auth-host=scram-sha-256 "
+    "--locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C.UTF-8"
+)
+"""As a site makes its own."""
 POSTGRESQL_SETTINGS = {
     "archive_mode": "on",
     "archive_command": "pgbackrest --stanza=remotegpu archive-push %p",
@@ -92,7 +97,7 @@ class Bed:
 
     def _start_postgresql(self) -> None:
         settings = [part for name, value in POSTGRESQL_SETTINGS.items() for part in ("-c", f"{name}={value}")]
-        made = 'test -s $PGDATA/PG_VERSION || initdb --username=postgres --auth-host=scram-sha-256; exec postgres "$@"'
+        made = f'test -s $PGDATA/PG_VERSION || initdb --username=postgres {CLUSTER}; exec postgres "$@"'
         self._run("postgresql", self.postgresql, "bash", "-c", made, "postgres", *settings)
 
     def replace_cluster(self) -> None:

@@ -1,58 +1,16 @@
-"""``remotegpu backups``: make, check, restore and try out backups. Runs in the site's ``backup`` container.
+"""``remotegpu backups run | list | verify | prune | wal-status | schedule``: making backups and keeping them."""
 
-Exit status: 0 done, 1 failed, 2 wrong use.
-"""
+from typing import TYPE_CHECKING, Annotated
 
-import signal
-from collections.abc import Callable
-from datetime import UTC, datetime
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from cyclopts import Parameter
 
-from cyclopts import App, Parameter
-
+from remotegpu.cli.backups.shared import FAILED, Json, app, guarded, moment
 from remotegpu.cli.output import print_json, print_line, print_note, print_table, show_bytes
 from remotegpu.kit.clock import utc_now
-from remotegpu.kit.environment import SettingsError
 
 if TYPE_CHECKING:
     from remotegpu.site.backups.manifests import Manifest
     from remotegpu.site.backups.settings import Settings
-
-app = App(name="backups", help="Backups of a site: make, check, restore, try out.", help_format="plaintext")
-
-FAILED, WRONG_USE, TERMINATED = 1, 2, 143
-
-Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON.")]
-
-
-def _guarded(work: "Callable[[Settings], int]", *, json_output: bool) -> int:
-    """Run ``work`` with the settings; what can go wrong becomes a message and an exit status."""
-    from remotegpu.site.backups import settings
-    from remotegpu.site.backups.errors import BackupError, NotGoodError, UsageError
-    from remotegpu.site.lock import SiteBusyError
-
-    signal.signal(signal.SIGTERM, _end)
-    try:
-        return work(settings.load())
-    except (SettingsError, UsageError) as error:
-        return _complain(str(error), WRONG_USE, json_output=json_output)
-    except NotGoodError as error:
-        return _complain(str(error), FAILED, json_output=False)
-    except (BackupError, SiteBusyError) as error:
-        return _complain(str(error), FAILED, json_output=json_output)
-
-
-def _end(_number: int, _frame: FrameType | None) -> NoReturn:
-    """As an exception, so that what was started is ended and what was begun is cleared away."""
-    raise SystemExit(TERMINATED)
-
-
-def _complain(message: str, status: int, *, json_output: bool) -> int:
-    if json_output:
-        print_json({"ok": False, "error": message})
-    print_note(f"remotegpu: {message}")
-    return status
 
 
 @app.command
@@ -88,7 +46,7 @@ def run(
             _show(made)
         return 0
 
-    return _guarded(work, json_output=json_output)
+    return guarded(work, json_output=json_output)
 
 
 @app.command(name="list")
@@ -109,7 +67,7 @@ def list_backups(
             _show(found)
         return 0
 
-    return _guarded(work, json_output=json_output)
+    return guarded(work, json_output=json_output)
 
 
 def _show(found: "list[Manifest]") -> None:
@@ -166,7 +124,7 @@ def verify(backup: str | None = None, /, *, json_output: Json = False) -> int:
             print_line(f"{len(results)} verified, all whole")
         return 0
 
-    return _guarded(work, json_output=json_output)
+    return guarded(work, json_output=json_output)
 
 
 @app.command
@@ -195,7 +153,7 @@ def prune(
             )
         return 0
 
-    return _guarded(work, json_output=json_output)
+    return guarded(work, json_output=json_output)
 
 
 @app.command
@@ -211,162 +169,13 @@ def wal_status(*, json_output: Json = False) -> int:
         else:
             print_line(f"archive is behind by  {found.lag_s:.1f} s" + ("" if found.exact else " at most"))
             print_line(
-                f"last archived         {found.last_archived_wal or '-'} at {_moment(found.last_archived_at)}"
+                f"last archived         {found.last_archived_wal or '-'} at {moment(found.last_archived_at)}"
             )
             print_line(f"waiting               {found.waiting} segments")
             print_line(f"failing               {'yes, ' + found.last_failed_wal if found.failing else 'no'}")
         return FAILED if found.failing else 0
 
-    return _guarded(work, json_output=json_output)
-
-
-def _moment(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at else "-"
-
-
-@app.command
-def restore(
-    *,
-    into: Annotated[str, Parameter(help="Name of the new database.")],
-    backup: Annotated[str | None, Parameter(help="Id of a backup of kind database.")] = None,
-    at: Annotated[
-        str | None, Parameter(help="A moment with its zone: 2026-11-24T06:30:00Z; or newest.")
-    ] = None,
-    archived: Annotated[
-        bool, Parameter(negative=(), help="Take the archive as it is: the cluster it is of is lost.")
-    ] = False,
-    json_output: Json = False,
-) -> int:
-    """Bring a backup, or the state of a moment, into a new database. The running one is not touched."""
-
-    def work(settings: "Settings") -> int:
-        from remotegpu.site.backups import restoring
-        from remotegpu.site.backups.errors import UsageError
-
-        if backup is not None and at is None:
-            restored = restoring.by_backup(settings, into, backup, print_note)
-        elif at is not None and backup is None:
-            restored = restoring.by_time(settings, into, _parsed(at), print_note, archived=archived)
-        else:
-            raise UsageError("found both or neither of --backup and --at, expected one of them")
-        if json_output:
-            print_json({"ok": True, "restored": restored})
-        else:
-            what = f"{restored.tables} tables, {restored.rows} rows, the state of {_moment(restored.moment)}"
-            print_line(f"{restored.into}: {what}")
-            print_line(
-                f"Put it in the place of the running one: remotegpu backups swap --into {restored.into}"
-            )
-        return 0
-
-    return _guarded(work, json_output=json_output)
-
-
-def _parsed(text: str) -> datetime | None:
-    """None for the end of the archive."""
-    from remotegpu.site.backups.errors import UsageError
-
-    if text == "newest":
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise UsageError(
-            f"--at: found {text!r}, expected a moment with its zone, such as 2026-11-24T06:30:00Z"
-        )
-    return at.astimezone(UTC)
-
-
-@app.command
-def restore_objects(
-    *,
-    backup: Annotated[
-        str | None, Parameter(help="Id of a backup of kind objects; without one, the newest.")
-    ] = None,
-    json_output: Json = False,
-) -> int:
-    """Put into the bucket what it lacks or has otherwise than the backup. What else is there stays."""
-
-    def work(settings: "Settings") -> int:
-        from remotegpu.site.backups import making
-
-        keys = making.put_objects_back(settings, backup, print_note)
-        if json_output:
-            print_json({"ok": True, "put_back": keys})
-        else:
-            print_line(f"{len(keys)} objects put back")
-        return 0
-
-    return _guarded(work, json_output=json_output)
-
-
-@app.command
-def swap(
-    *,
-    into: Annotated[str, Parameter(help="A restored database, which becomes the site's.")],
-    json_output: Json = False,
-) -> int:
-    """Put a restored database in the place of the running one, which stays under another name."""
-
-    def work(settings: "Settings") -> int:
-        from remotegpu.site.backups import swapping
-
-        swapped = swapping.swap(settings, into, utc_now())
-        if json_output:
-            print_json({"ok": True, "swapped": swapped})
-        else:
-            print_line(f"{swapped.database} is the restored one; what was there is {swapped.before}")
-            print_line(f"Take it back: remotegpu backups swap --into {swapped.before}")
-        return 0
-
-    return _guarded(work, json_output=json_output)
-
-
-@app.command
-def discard(
-    *,
-    database: Annotated[str, Parameter(help="One that a swap left behind: remotegpu_before_…")],
-    json_output: Json = False,
-) -> int:
-    """Drop a database that a swap left behind, for good."""
-
-    def work(settings: "Settings") -> int:
-        from remotegpu.site.backups import swapping
-
-        swapping.discard(settings, database, utc_now())
-        if json_output:
-            print_json({"ok": True, "discarded": database})
-        else:
-            print_line(f"{database} is gone")
-        return 0
-
-    return _guarded(work, json_output=json_output)
-
-
-@app.command
-def drill(*, json_output: Json = False) -> int:
-    """Restore the newest dump and a moment seconds ago into scratch clusters, compare, and record RTO and RPO."""
-
-    def work(settings: "Settings") -> int:
-        from remotegpu.site.backups import drill as drilling
-        from remotegpu.site.backups import outcomes
-        from remotegpu.site.backups.errors import NotGoodError
-
-        with outcomes.recorded(settings.backup_dir, "drill"):
-            result = drilling.drill(settings, print_note)
-            if json_output:
-                print_json({"ok": result.passed, "drill": result})
-            if not result.passed:
-                raise NotGoodError("the drill did not pass: " + "; ".join(result.reasons))
-        if not json_output:
-            print_line(
-                f"passed: restored within {result.rto_s:.1f} s, at most {result.rpo_s:.1f} s of work not archived"
-            )
-        return 0
-
-    return _guarded(work, json_output=json_output)
+    return guarded(work, json_output=json_output)
 
 
 @app.command
@@ -381,4 +190,4 @@ def schedule(
         scheduling.run(settings, once=once)
         return 0
 
-    return _guarded(work, json_output=False)
+    return guarded(work, json_output=False)

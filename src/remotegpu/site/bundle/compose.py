@@ -195,6 +195,10 @@ def _migrate(config: Config) -> Block:
 
 
 def _postgresql(config: Config) -> Block:
+    # While the image makes the cluster, a server of its own answers on the socket alone, and goes again: only the
+    # one that stays listens (0A) on port 5432 (1538). Asking that over TCP would fill the log with refusals.
+    listens = "grep -q ':1538 00000000:0000 0A' /proc/net/tcp"
+    ready = f"pg_isready -q -h /var/run/postgresql -U postgres -d {topology.DATABASE}"
     memory = topology.bounds(config, "postgresql").mebibytes
     block = _base(config, "postgresql", release_image(config, "postgresql", "POSTGRESQL_IMAGE"), grace_s=120)
     return (
@@ -212,18 +216,7 @@ def _postgresql(config: Config) -> Block:
                 _secrets("postgresql"),
             ],
             "networks": ["data", *_outgoing(config)],
-            "healthcheck": _health(
-                "CMD",
-                "pg_isready",
-                "-q",
-                "-h",
-                "/var/run/postgresql",
-                "-U",
-                "postgres",
-                "-d",
-                topology.DATABASE,
-                start_s=120,
-            ),
+            "healthcheck": _health("CMD-SHELL", f"{listens} && {ready}", start_s=120),
         }
         | _published(config, "postgresql", "5432:5432")
     )
