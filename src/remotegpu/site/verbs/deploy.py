@@ -23,6 +23,7 @@ from remotegpu.site.verbs.restore import finish_cut_short
 
 PLAN = "plan"
 """First entry of a run: its :class:`Plan`, as JSON."""
+UNDO = "undo"
 FAILURES = (DeployError, ImageError, CommandError, OSError)
 
 
@@ -45,9 +46,11 @@ def deploy(
     with held(place, f"deploy {wanted}" + (f": {why}" if why else "")):
         finish_cut_short(place, progress)
         cut_short = unfinished(place, progress)
-        if cut_short and cut_short.plan.version == wanted and not cut_short.plan.restores:
+        if cut_short and was_being_taken_back(cut_short):
+            take_back(cut_short, progress, "it was being taken back")
+        elif cut_short and cut_short.plan.version == wanted and not cut_short.plan.restores:
             return carry_out(cut_short, progress)
-        if cut_short:
+        elif cut_short:
             take_back(cut_short, progress, "another release was asked for")
         deployment = prepare(place, progress, why=why, backup=backup, restart_database=restart_database)
         require_well(preflight.look(deployment), progress)
@@ -211,6 +214,12 @@ def unfinished(place: Place, progress: Progress) -> Deployment | None:
     return Deployment(place, plan, releases.bundle(record) if record else render(place.config), progress)
 
 
+def was_being_taken_back(deployment: Deployment) -> bool:
+    """What its journal calls done may be undone already: it cannot be gone on with."""
+    runs = deployment.journal.runs()
+    return any(entry.step == UNDO for run in runs if run.run == deployment.plan.id for entry in run.entries)
+
+
 def carry_out(deployment: Deployment, progress: Progress) -> Release:
     """Every step that was not done yet. A failure brings the old release back."""
     runs = {run.run: run for run in deployment.journal.runs()}
@@ -251,18 +260,18 @@ def take_back(deployment: Deployment, progress: Progress, reason: str) -> str:
 
     Raises :class:`DeployError` when that fails too; the journal then says so, and the next command begins with it.
     """
-    progress("undo", f"taking {deployment.plan.version} back: {reason.splitlines()[0]}")
-    deployment.note("undo", "begun", reason)
+    progress(UNDO, f"taking {deployment.plan.version} back: {reason.splitlines()[0]}")
+    deployment.note(UNDO, "begun", reason)
     try:
         serves = undoing.undo(deployment)
     except FAILURES as error:
-        deployment.note("undo", "failed", str(error))
+        deployment.note(UNDO, "failed", str(error))
         raise DeployError(
             f"{deployment.plan.version} did not come into service: {reason}\nTaking it back failed as well: {error}\n"
             f"{watching.last_words(deployment)}\n"
             "Mend what it says, then run `remotegpu site rollback`: it takes this back first."
         ) from error
-    deployment.note("undo", "done", serves)
+    deployment.note(UNDO, "done", serves)
     deployment.end("failed", reason)
-    progress("undo", serves)
+    progress(UNDO, serves)
     return serves
