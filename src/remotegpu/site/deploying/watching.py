@@ -52,7 +52,10 @@ def _require_healthy(deployment: Deployment) -> None:
 
 def containers(deployment: Deployment) -> list[dict[str, Any]]:  # Any: Compose's own JSON
     """Of the whole site."""
-    output = runner.run(deployment.compose.containers()).output
+    return _objects(runner.run(deployment.compose.containers()).output)
+
+
+def _objects(output: str) -> list[dict[str, Any]]:  # Any: same
     return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
 
 
@@ -71,15 +74,19 @@ def slot_is_as_wanted(deployment: Deployment) -> bool:
 
 
 def last_words(deployment: Deployment) -> str:
-    """The end of the log of every container that is not well, for the message that says why a release did not do."""
+    """The end of the log of every container that is not well, for the message that says why a release did not do.
+
+    Whatever state the engine is in: nothing that goes wrong here may keep the old release from coming back.
+    """
+    shown = runner.attempt(deployment.compose.containers()).output
+    found = {str(entry["Service"]): entry for entry in _objects(shown)}
     unwell = [
-        str(entry["Service"])
-        for entry in containers(deployment)
+        service
+        for service, entry in found.items()
         if entry.get("State") != "running" or entry.get("Health") not in {"", "healthy"}
     ]
-    services = unwell or [deployment.backend]
-    parts = (_end_of_log(deployment, service) for service in services)
-    return "\n".join(parts)
+    services = unwell or [service for service in (deployment.backend,) if service in found]
+    return "\n".join(_end_of_log(deployment, service) for service in services)
 
 
 def _end_of_log(deployment: Deployment, service: str) -> str:
