@@ -1,5 +1,6 @@
 """The long-running program of the ``backup`` container: does what is due, one after the other, and says how it went."""
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -7,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psycopg
 import structlog
 
 from remotegpu.kit import file_lock, files
 from remotegpu.kit.clock import utc_now
-from remotegpu.site.backups import drill, due, making, metrics, outcomes, upkeep
+from remotegpu.site.backups import drill, due, making, metrics, outcomes, upkeep, wal
 from remotegpu.site.backups.due import Job, Progress
 from remotegpu.site.backups.errors import BackupError, NotGoodError, UsageError
 from remotegpu.site.backups.manifests import Kind
@@ -22,6 +24,8 @@ from remotegpu.site.lock import SiteBusyError
 STATE = ".state/schedule.json"
 LOCK = ".state/schedule.lock"
 LONGEST_WAIT_S = 30.0
+HAND_OVER_S = 15.0
+"""How often it is seen to that the archive does not fall behind."""
 WHY = "schedule"
 SUNDAY = 6
 
@@ -47,6 +51,7 @@ def run(settings: Settings, *, once: bool) -> None:
         with file_lock.held(settings.backup_dir / LOCK, {"since": utc_now().isoformat()}):
             if not once:
                 metrics.serve(settings)
+                threading.Thread(target=_keep_handing_over, args=(settings,), daemon=True).start()
             log.info(
                 "schedule began",
                 jobs=[job.name for job in jobs(settings)],
@@ -56,6 +61,17 @@ def run(settings: Settings, *, once: bool) -> None:
     except file_lock.LockedError as error:
         since = error.holder.get("since", "?")
         raise UsageError(f"found a schedule at work since {since}, expected one at most for a site") from None
+
+
+def _keep_handing_over(settings: Settings) -> None:
+    """Beside the jobs, which may take hours."""
+    while True:
+        try:
+            if wal.hand_over(settings):
+                log.info("new WAL segment begun, so that the archive does not fall behind")
+        except (BackupError, psycopg.Error) as error:
+            log.warning("cannot see to the archive", error=str(error))
+        time.sleep(HAND_OVER_S)
 
 
 def _go_on(settings: Settings, *, once: bool) -> None:

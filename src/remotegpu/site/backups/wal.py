@@ -15,7 +15,8 @@ SELECT archived_count, last_archived_wal, last_archived_time, failed_count, last
        clock_timestamp(), pg_current_wal_lsn()::text, current_setting('archive_mode'),
        current_setting('archive_timeout'), current_setting('track_commit_timestamp') = 'on',
        (SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'), pg_postmaster_start_time(),
-       (SELECT setting::integer FROM pg_settings WHERE name = 'archive_timeout')
+       (SELECT setting::integer FROM pg_settings WHERE name = 'archive_timeout'),
+       (SELECT setting::integer FROM pg_settings WHERE name = 'checkpoint_timeout')
 FROM pg_stat_archiver
 """
 LAST_COMMIT = "SELECT timestamp FROM pg_last_committed_xact()"
@@ -70,11 +71,13 @@ def of(connected: psycopg.Connection) -> WalStatus:
         waiting,
         started,
         timeout_s,
+        asleep_s,
     ) = row
     last = connected.execute(LAST_COMMIT).fetchone() if exact else None
     commit = last[0] if last else None
     failing = is_failing(archived_at, failed_at)
-    longest_s = None if failing or waiting or not timeout_s else float(timeout_s)
+    is_awake = (now - started).total_seconds() > asleep_s
+    longest_s = float(timeout_s) if timeout_s and is_awake and not failing and not waiting else None
     return WalStatus(
         at=now.astimezone(UTC),
         lsn=lsn,
@@ -101,9 +104,9 @@ def lag_s(
 
     ``archived_at``: when a segment was archived last, or else the database started. A segment holds the commits until
     shortly before it was archived, so the count begins there.
-    ``longest_s``: ``archive_timeout``, while nothing waits and nothing fails: PostgreSQL looks that often whether there
-    is something to archive (CheckArchiveTimeout in its checkpointer.c), so what it has is no older, however long
-    nothing was written before.
+    ``longest_s``: ``archive_timeout``, while nothing waits and nothing fails: a PostgreSQL that is awake looks that
+    often whether there is something to archive (CheckArchiveTimeout in its checkpointer.c), so what it has is no older,
+    however long nothing was written before.
     """
     if exact and (commit_at is None or commit_at <= archived_at):
         return 0.0
@@ -118,6 +121,21 @@ def is_failing(archived_at: datetime | None, failed_at: datetime | None) -> bool
 
 def _utc(moment: datetime | None) -> datetime | None:
     return moment.astimezone(UTC) if moment else None
+
+
+def hand_over(settings: Settings) -> bool:
+    """Begin a new segment when work has waited for longer than ``archive_timeout``. Whether it had to be done.
+
+    PostgreSQL does so by itself, but for the time after a start: its checkpointer begins with a sleep of
+    ``checkpoint_timeout``, since it decides how long while recovery still goes on (CheckpointerMain in checkpointer.c).
+    """
+    with postgres.connection(settings.socket_dir, postgres.MAINTENANCE) as connected:
+        found = of(connected)
+        timeout_s = postgres.text(connected, "SELECT setting FROM pg_settings WHERE name = 'archive_timeout'")
+        if found.failing or found.waiting or not int(timeout_s) or found.lag_s <= int(timeout_s):
+            return False
+        connected.execute("SELECT pg_switch_wal()")
+        return True
 
 
 class Window(msgspec.Struct, kw_only=True, frozen=True):
