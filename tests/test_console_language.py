@@ -101,6 +101,9 @@ UNSEEN = {
     r"body: refresh token in the body, no cookie",
     r"Byte to start from",
     r"Attempt; the latest by default",
+    # What an operator's command says on a terminal.
+    r"the object store at .* does not answer: .*",
+    r"the object store refused the bucket .*",
     # Comments that keep a stream open.
     r"still here",
     r"nothing new",

@@ -60,8 +60,8 @@ are written by a deployment; they are as they are after the first one.
 ## How each file was verified
 
 *executed*: programs ran with it in containers. *parsed*: the program that reads it accepted it. *golden*: only this
-copy was compared. Executed was the same site under another name and on other ports. The images under the containers were
-stand-ins from Debian 13 packages: no registry could be reached.
+copy was compared. Executed was the same site under another name and on other ports. The images under the containers
+were stand-ins from Debian 13 packages: no registry could be reached.
 
 """
 

@@ -1,4 +1,4 @@
-"""Private certificate authorities and what they sign. Needs ``cryptography``, which each program that uses it brings."""
+"""Private certificate authorities and what they sign. Needs ``cryptography``, which its users bring."""
 
 import ipaddress
 from collections.abc import Sequence
