@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from remotegpu.site.verbs.restore import Restored, Source
 
 
+NEWEST = "newest"
+"""The last moment that the archive holds: for a database that is lost or damaged."""
+
+
 def backup(
     *,
     config: ConfigPath = DEFAULT,
@@ -39,7 +43,9 @@ def restore(
     *,
     config: ConfigPath = DEFAULT,
     backup: Annotated[str | None, Parameter(help="Id of a backup of kind database.")] = None,
-    at: Annotated[str | None, Parameter(help="A moment with its zone: 2026-11-24T06:30:00Z.")] = None,
+    at: Annotated[
+        str | None, Parameter(help="A moment with its zone, 2026-11-24T06:30:00Z, or newest.")
+    ] = None,
     into: Annotated[
         str | None, Parameter(help="Make a copy of this name to look at, and leave the site as it is.")
     ] = None,
@@ -76,6 +82,8 @@ def restore(
 
 
 def _is_moment(text: str) -> bool:
+    if text == NEWEST:
+        return True
     try:
         return datetime.fromisoformat(text).tzinfo is not None
     except ValueError:

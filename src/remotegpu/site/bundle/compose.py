@@ -270,6 +270,7 @@ def _backup(config: Config) -> Block:
     image = release_image(config, "postgresql", "BACKUP_IMAGE")
     return _base(config, "backup", image, grace_s=30) | {
         "entrypoint": ["/opt/remotegpu/bin/remotegpu"],
+        "stop_signal": "SIGTERM",
         "command": ["backups", "schedule"],
         "env_file": _env_file(".env.backup"),
         "labels": _fingerprint("BACKUP_SECRETS"),

@@ -18,6 +18,8 @@ GIT_LABEL = "org.opencontainers.image.revision"
 START_STORES_S = 180
 MIGRATION_S = 3600.0
 BACKUP_S = 6 * 3600.0
+BACKUP_WAIT_S = 1800
+"""For a scheduled backup that is at work."""
 PROBE_WITHIN = timedelta(seconds=20)
 
 
@@ -96,7 +98,8 @@ def make_roles(deployment: Deployment) -> str:
 def back_up(deployment: Deployment) -> str:
     """Before anything touches the data."""
     why = f"before {deployment.plan.version}"
-    command = ("/opt/remotegpu/bin/remotegpu", "backups", "run", "--kind", "database", "--why", why, "--json")
+    wanted = ("run", "--kind", "database", "--why", why, "--wait", str(BACKUP_WAIT_S), "--json")
+    command = ("/opt/remotegpu/bin/remotegpu", "backups", *wanted)
     done = runner.run(deployment.compose.execute("backup", *command, timeout_s=BACKUP_S))
     return ", ".join(str(one["id"]) for one in last_json(done.output)["backups"])
 
