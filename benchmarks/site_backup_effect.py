@@ -72,9 +72,9 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--per-second", type=int, default=100)
     parser.add_argument("--calm-seconds", type=float, default=15.0)
-    parser.add_argument("--images-present", action="store_true", help="do not build them anew")
+    parser.add_argument("--release", default="", help="tag of images that are here; else they are built")
     options = parser.parse_args()
-    with deployed(build=not options.images_present) as running_site:
+    with deployed(options.release) as running_site:
         figures = measure(
             running_site, options.mebibytes, options.rounds, options.per_second, options.calm_seconds
         )

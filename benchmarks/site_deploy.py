@@ -82,8 +82,8 @@ def measure(world: World, rounds: int) -> dict[str, object]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--images-present", action="store_true", help="do not build them anew")
+    parser.add_argument("--release", default="", help="tag of images that are here; else they are built")
     options = parser.parse_args()
-    with deployed(build=not options.images_present) as running:
+    with deployed(options.release) as running:
         figures = measure(running, options.rounds)
     report("site_deploy", f"at most {GOAL_S} s with images present, watched for 10 s", **figures)

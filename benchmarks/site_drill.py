@@ -55,8 +55,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mebibytes", type=float, default=1040.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--images-present", action="store_true", help="do not build them anew")
+    parser.add_argument("--release", default="", help="tag of images that are here; else they are built")
     options = parser.parse_args()
-    with deployed(build=not options.images_present) as running:
+    with deployed(options.release) as running:
         figures = measure(running, options.mebibytes, options.rounds)
     report("site_drill", f"restores 1 GiB within {GOAL} x pg_restore -j2 of the same dump", **figures)

@@ -1,25 +1,31 @@
 """How much work would be lost at worst if the database's disk died: measured while somebody writes all the time.
 
-``remotegpu backups wal-status`` is asked again and again, as ``site status`` asks it. Its figure grows from one
-archived segment to the next, so its true maximum is the longest time between two of them, which is shown too.
+Each row says when it was written and into which WAL segment. Until a segment is archived all of its rows would be lost,
+so the worst is the longest time from the first row of a segment to the moment when that segment had been archived.
+``remotegpu backups wal-status`` is asked for that again and again; its own figure, which ``site status`` and the
+metrics show, stands beside it.
 """
 
 import argparse
-import itertools
 import subprocess
 import time
 from datetime import datetime
 from typing import Any
 
 from harness import report
-from site_world import BenchmarkSite, deployed, median
+from site_world import BenchmarkSite, deployed
 
 GOAL_S = 60
-WRITES = """
-CREATE TABLE IF NOT EXISTS benchmark_writes (at timestamptz DEFAULT clock_timestamp(), filler text);
-INSERT INTO benchmark_writes (filler)
-  SELECT repeat(md5(random()::text), 8) FROM generate_series(1, {rows}) \\watch interval=0.2
+TABLE = """
+CREATE TABLE IF NOT EXISTS benchmark_writes (at timestamptz DEFAULT clock_timestamp(), wal text, filler text);
+TRUNCATE benchmark_writes;
 """
+WRITE = """
+INSERT INTO benchmark_writes (wal, filler)
+  SELECT pg_walfile_name(pg_current_wal_insert_lsn()), repeat(md5(random()::text), 8) FROM generate_series(1, {rows})
+\\watch interval=0.2
+"""
+FIRST_WRITES = "SELECT wal || ' ' || extract(epoch FROM min(at)) FROM benchmark_writes GROUP BY wal"
 
 
 def write(site: BenchmarkSite, rows: int) -> subprocess.Popen[str]:
@@ -31,7 +37,7 @@ def write(site: BenchmarkSite, rows: int) -> subprocess.Popen[str]:
         argv, env=site.environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
     )
     assert writer.stdin
-    writer.stdin.write(WRITES.format(rows=rows))
+    writer.stdin.write(WRITE.format(rows=rows))
     writer.stdin.flush()
     return writer
 
@@ -45,27 +51,40 @@ def watch(site: BenchmarkSite, seconds: float, every_s: float) -> list[dict[str,
     return found
 
 
-def under(site: BenchmarkSite, rows: int, seconds: float) -> dict[str, object]:
+def under(site: BenchmarkSite, rows: int, seconds: float) -> dict[str, Any]:
     """With a writer of ``rows`` rows in each transaction."""
+    site.psql(TABLE)
     writer = write(site, rows)
     try:
         found = watch(site, seconds, 1.0)
     finally:
         stop(site, writer)
+    lost = seconds_to_lose(first_writes(site), found)
     lags = [float(one["lag_s"]) for one in found]
-    archived = sorted(
-        {datetime.fromisoformat(one["last_archived_at"]) for one in found if one["last_archived_at"]}
-    )
-    gaps = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(archived)]
     return {
-        "max_lag_s": max(lags),
-        "median_lag_s": median(lags),
+        "worst_s": round(max(lost), 3),
+        "segments": len(lost),
+        "wal_status_max_s": max(lags),
         "asked": len(lags),
-        "longest_between_two_segments_s": round(max(gaps), 3) if gaps else None,
-        "segments_archived": int(found[-1]["archived"]) - int(found[0]["archived"]),
         "most_waiting": max(int(one["waiting"]) for one in found),
         "failed": int(found[-1]["failed"]) - int(found[0]["failed"]),
     }
+
+
+def first_writes(site: BenchmarkSite) -> dict[str, float]:
+    """When the first row went into each segment, by its name."""
+    lines = [line.split() for line in site.psql(FIRST_WRITES).splitlines()]
+    return {wal: float(at) for wal, at in lines}
+
+
+def seconds_to_lose(first: dict[str, float], found: list[dict[str, Any]]) -> list[float]:
+    """Of each segment that was seen when it was the last one archived, the one that writing began in included."""
+    archived = {
+        str(one["last_archived_wal"]): datetime.fromisoformat(one["last_archived_at"]).timestamp()
+        for one in found
+        if one["last_archived_at"]
+    }
+    return [archived[wal] - at for wal, at in first.items() if wal in archived]
 
 
 def stop(site: BenchmarkSite, writer: subprocess.Popen[str]) -> None:
@@ -80,19 +99,15 @@ def stop(site: BenchmarkSite, writer: subprocess.Popen[str]) -> None:
 def measure(site: BenchmarkSite, seconds: float) -> dict[str, object]:
     few = under(site, 1, seconds)
     many = under(site, 4000, min(60.0, seconds))
-    worst = max(
-        float(str(few["max_lag_s"])),
-        float(str(few["longest_between_two_segments_s"] or 0)),
-        float(str(many["max_lag_s"])),
-    )
+    worst = max(few["worst_s"], many["worst_s"])
     return {"few_writes": few, "many_writes": many, "worst_s": worst, "met": worst <= GOAL_S}
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=240.0)
-    parser.add_argument("--images-present", action="store_true", help="do not build them anew")
+    parser.add_argument("--release", default="", help="tag of images that are here; else they are built")
     options = parser.parse_args()
-    with deployed(build=not options.images_present) as running:
+    with deployed(options.release) as running:
         figures = measure(running.site, options.seconds)
     report("site_rpo", f"at most {GOAL_S} s of writes are not archived", **figures)

@@ -52,8 +52,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--per-second", type=int, default=220)
     parser.add_argument("--calm-seconds", type=float, default=20.0)
-    parser.add_argument("--images-present", action="store_true", help="do not build them anew")
+    parser.add_argument("--release", default="", help="tag of images that are here; else they are built")
     options = parser.parse_args()
-    with deployed(build=not options.images_present) as running_site:
+    with deployed(options.release) as running_site:
         found = measure(running_site, options.per_second, options.calm_seconds)
     report("site_switch", f"no failed request of at least {AT_LEAST} during deploy and rollback", **found)

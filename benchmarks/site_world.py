@@ -110,13 +110,13 @@ class World:
 
 
 @contextmanager
-def deployed(*, build: bool = True) -> Generator[World]:
-    """A site whose first release serves. ``build``: the images anew, else those that the last run left.
+def deployed(release: str) -> Generator[World]:
+    """A site whose first release serves. ``release``: tag of images that are here; empty: they are built.
 
     What its commands say goes to standard error: standard output is for the figures.
     """
     with contextlib.redirect_stdout(sys.stderr), _engine() as engine:
-        if build:
+        if not release:
             with alone():
                 provide(engine)
                 build_release(engine, RELEASE)
@@ -128,7 +128,7 @@ def deployed(*, build: bool = True) -> Generator[World]:
         site = BenchmarkSite(
             engine, root, number, HTTP_PORT, HTTPS_PORT, bed.free_subnet(engine), environment
         )
-        world = World(site, Variants(engine, Images(RELEASE, {}, AGENT)))
+        world = World(site, Variants(engine, Images(release or RELEASE, {}, AGENT)))
         try:
             bed.initialise(site)
             write_settings(site.config, {"release": DEFAULTS})
