@@ -21,7 +21,11 @@ PHASES: tuple[Phase, ...] = ("announce", "use", "retire")
 Lines = Mapping[str, list[str]]
 """Secret -> its lines, the one in use first."""
 
-REDIS: Mapping[str, str] = {"redis_password": "remotegpu", "redis_backup_password": "backup"}
+REDIS: Mapping[str, str] = {
+    "redis_password": "remotegpu",
+    "redis_backup_password": "backup",
+    "redis_operator_password": "operator",
+}
 """Secret -> user of Redis."""
 UNTIL = " until="
 

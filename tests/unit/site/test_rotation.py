@@ -16,6 +16,7 @@ START = {
     "db_superuser_password": ["s"],
     "redis_password": ["old-redis"],
     "redis_backup_password": ["old-backup"],
+    "redis_operator_password": ["old-operator"],
 }
 
 

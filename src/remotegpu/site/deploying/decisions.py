@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ruamel.yaml import YAML
 
 from remotegpu.site.bundle import topology
+from remotegpu.site.bundle.compose import FILE_NAME
 from remotegpu.site.bundle.render import BundleFile
 from remotegpu.site.bundle.topology import Slot
 from remotegpu.site.config.model import Config
@@ -73,7 +74,7 @@ def variables_for_start(
         wanted["POSTGRESQL_IMAGE"] = images["postgresql"]
     for name, program in (("WORKER_IMAGE", "backend"), ("BACKUP_IMAGE", "postgresql")):
         wanted.setdefault(name, images[program])
-    return wanted | component_variables(images)
+    return wanted | component_variables(images) | {"COMPOSE_FILE": FILE_NAME}
 
 
 def component_variables(images: Mapping[str, str]) -> dict[str, str]:
@@ -94,15 +95,22 @@ def variables_once_it_serves(
 
 
 def changed_services(before: str, after: str, of_interest: Iterable[str]) -> set[str]:
-    """Services whose part of the compose file is another one. ``before``: empty when there was none."""
+    """Services whose part of the compose file is another one, but for the image, which the deploy chooses.
+
+    ``before``: empty when there was none.
+    """
     yaml = YAML(typ="safe", pure=True)
     old = (yaml.load(before) or {}).get("services", {})
     new = yaml.load(after)["services"]
-    return {name for name in of_interest if name in old and old[name] != new.get(name)}
+    return {
+        name
+        for name in of_interest
+        if name in old and old[name] | {"image": ""} != new.get(name, {}) | {"image": ""}
+    }
 
 
 def env_text(variables: Mapping[str, str]) -> str:
-    head = "# Written by `remotegpu site deploy`: the image in each place.\n"
+    head = "# Written by `remotegpu site deploy`: the image in each place, and what plain `docker compose` reads.\n"
     return head + "".join(f"{name}={value}\n" for name, value in sorted(variables.items()))
 
 
