@@ -19,6 +19,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from remotegpu.site.journal import Entry, Journal
 from stack.engine import ROOT, Engine
 from stack.site.door import Door
 
@@ -143,6 +144,9 @@ class Site:
 
     def releases(self) -> list[dict[str, Any]]:
         return self.do("releases", "--json").json
+
+    def journal(self) -> list[Entry]:
+        return Journal(self.directory).entries()
 
     def serving(self) -> dict[str, Any]:
         (current,) = [release for release in self.releases() if release["serves"]]
