@@ -114,8 +114,14 @@ def _show_plan(plan: "Plan", *, json_output: bool) -> int:
 
 
 @app.command
-def prepare_objects() -> int:
-    """Make the bucket of logs and artifacts when it is missing. Needs the server's settings."""
+def prepare_objects(*, json_output: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+    """Make the bucket of logs and artifacts when it is missing. Needs the server's settings.
+
+    Parameters
+    ----------
+    json_output
+        Print JSON.
+    """
     from remotegpu.server import settings
     from remotegpu.server.core import bucket
     from remotegpu.server.core.errors import RemoteGPUError
@@ -127,18 +133,25 @@ def prepare_objects() -> int:
         return _complain(str(error))
     except RemoteGPUError as error:
         return _complain(error.detail, FAILED)
-    print(f"bucket {objects.bucket}: {'made' if made else 'there already'}")  # noqa: T201 - a command's own output
+    if json_output:
+        print(json.dumps({"bucket": objects.bucket, "made": made}))  # noqa: T201 - a command's own output
+    else:
+        print(f"bucket {objects.bucket}: {'made' if made else 'there already'}")  # noqa: T201 - same
     return 0
 
 
 @app.command
-def rotate_agent_token(node: str, /) -> int:
+def rotate_agent_token(
+    node: str, /, *, json_output: Annotated[bool, Parameter(name="--json", negative=())] = False
+) -> int:
     """Ask a GPU host to take a new token. The old one stays valid for a short overlap.
 
     Parameters
     ----------
     node
         The machine's name.
+    json_output
+        Print JSON.
     """
     from remotegpu.server import administration, settings
     from remotegpu.server.core.errors import RemoteGPUError
@@ -149,7 +162,10 @@ def rotate_agent_token(node: str, /) -> int:
         return _complain(str(error))
     except RemoteGPUError as error:
         return _complain(error.detail, FAILED)
-    print(f"{node} takes a new token at its next poll")  # noqa: T201 - a command's own output
+    if json_output:
+        print(json.dumps({"asked": node}))  # noqa: T201 - a command's own output
+    else:
+        print(f"{node} takes a new token at its next poll")  # noqa: T201 - same
     return 0
 
 

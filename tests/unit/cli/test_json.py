@@ -1,9 +1,11 @@
 """Every command that reports something reports it as JSON too: one document on stdout, messages on stderr."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cyclopts import App
 
 from remotegpu.agent import enrolment
 from remotegpu.cli.main import COMMANDS, build_app, run
@@ -16,6 +18,7 @@ WITHOUT_JSON = {
     "server run": "serves until it is stopped; its log is JSON",
     "server worker": "works until it is stopped; its log is JSON",
     "server openapi": "prints a JSON document anyway",
+    "backups schedule": "works until it is stopped; its log is JSON",
     "agent run": "runs until it is stopped; its log is JSON",
 }
 
@@ -23,11 +26,16 @@ WITHOUT_JSON = {
 def commands() -> list[str]:
     """Each command that does something; a group of them only groups."""
     app = build_app()
-    found: list[str] = []
-    for name, *_ in COMMANDS:
-        below = [f"{name} {word}" for word in app[name] if not word.startswith("-")]
-        found += below or [name]
-    return found
+    return [command for name, *_ in COMMANDS for command in ends(app[name], name)]
+
+
+def ends(app: App, name: str) -> Iterator[str]:
+    """``name`` itself, or what is below it."""
+    below = [word for word in app if not word.startswith("-")]
+    if not below:
+        yield name
+    for word in below:
+        yield from ends(app[word], f"{name} {word}")
 
 
 @pytest.mark.parametrize("command", commands())
