@@ -71,7 +71,7 @@ def start_stores(deployment: Deployment) -> str:
     """Database, cache, object store: started, or left as they are."""
     make_backup_directories(deployment)
     stores = ["postgresql", "redis"] + (["rustfs"] if deployment.place.config.components.rustfs else [])
-    runner.run(deployment.compose.start(*stores, within_s=START_STORES_S))
+    watching.start(deployment, *stores, within_s=START_STORES_S)
     return ", ".join(stores)
 
 
@@ -143,7 +143,7 @@ def empty_slot(deployment: Deployment) -> str:
 def start_release(deployment: Deployment) -> str:
     """Beside the one that serves; nobody reaches it yet."""
     within = deployment.place.config.release.start_seconds
-    runner.run(deployment.compose.start(deployment.backend, deployment.frontend, within_s=within))
+    watching.start(deployment, deployment.backend, deployment.frontend, within_s=within)
     return f"{deployment.backend}, {deployment.frontend}"
 
 
@@ -152,10 +152,8 @@ def show_to_nginx(deployment: Deployment) -> str:
     previous = deployment.previous
     active = previous.slot if previous else deployment.plan.slot
     deployment.write_state(render.upstreams(deployment.place.config, active, deployment.plan.slot))
-    if previous is None:
-        runner.run(deployment.compose.start("nginx", within_s=60))
-    else:
-        runner.run(deployment.compose.start("nginx", within_s=60))
+    watching.start(deployment, "nginx", within_s=60)
+    if previous is not None:
         deployment.reload_nginx()
     return f"candidate {deployment.plan.slot}"
 
@@ -223,7 +221,7 @@ def replace_worker(deployment: Deployment) -> str:
     )
     deployment.set_variables(variables)
     within = deployment.place.config.release.start_seconds
-    runner.run(deployment.compose.start("worker", "backup", within_s=within))
+    watching.start(deployment, "worker", "backup", within_s=within)
     return "worker, backup"
 
 

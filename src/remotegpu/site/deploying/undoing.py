@@ -17,12 +17,10 @@ def undo(deployment: Deployment) -> str:
     writing.write(deployment.place.directory, deployment.releases.bundle(previous))
     _restore_images(deployment, previous)
     within = deployment.place.config.release.start_seconds
-    runner.run(
-        deployment.compose.start(f"backend-{previous.slot}", f"frontend-{previous.slot}", within_s=within)
-    )
+    watching.start(deployment, f"backend-{previous.slot}", f"frontend-{previous.slot}", within_s=within)
     deployment.write_state(render.upstreams(deployment.place.config, previous.slot, previous.slot))
     deployment.reload_nginx()
-    runner.run(deployment.compose.start("worker", "backup", within_s=within))
+    watching.start(deployment, "worker", "backup", within_s=within)
     if deployment.plan.slot != previous.slot:
         watching.stop_slot(deployment, deployment.plan.slot)
     return f"{previous.version} serves"

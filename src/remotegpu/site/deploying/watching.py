@@ -41,13 +41,30 @@ def _traffic(deployment: Deployment, since: str) -> decisions.Traffic:
 
 
 def _require_healthy(deployment: Deployment) -> None:
-    wanted = {deployment.backend, deployment.frontend, "worker"}
-    found = {str(entry.get("Service")): entry for entry in containers(deployment)}
-    for service in sorted(wanted):
-        entry = found.get(service, {})
-        state, health = entry.get("State", "missing"), entry.get("Health", "")
-        if state != "running" or health in {"starting", "unhealthy"}:  # it was healthy before: it fell over
-            raise DeployError(f"{service} is {health or state}, expected running and healthy")
+    found = containers(deployment)
+    for service in (deployment.backend, deployment.frontend, "worker"):
+        _require_well(service, found)  # each was well before: it fell over
+
+
+def start(deployment: Deployment, *services: str, within_s: int) -> None:
+    """Have them run, and be well. Raises :class:`DeployError` and :class:`~remotegpu.site.runner.CommandError`.
+
+    Compose ends with 0 also when the time is over before they are, so they are looked at.
+    """
+    runner.run(deployment.compose.start(*services, within_s=within_s))
+    found = containers(deployment)
+    for service in services:
+        _require_well(service, found, f" after {within_s} s")
+
+
+def _require_well(
+    service: str, found: list[dict[str, Any]], when: str = ""
+) -> None:  # Any: Compose's own JSON
+    entry = next((one for one in found if one.get("Service") == service), {})
+    state, health = entry.get("State", "missing"), entry.get("Health", "")
+    if state != "running" or health in {"starting", "unhealthy"}:
+        shown = health if state == "running" else state
+        raise DeployError(f"{service} is {shown}{when}, expected running and healthy")
 
 
 def containers(deployment: Deployment) -> list[dict[str, Any]]:  # Any: Compose's own JSON
