@@ -5,6 +5,7 @@ The clients, the API, the database and the backup share the machine's cores.
 
 import argparse
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from harness import percentiles, report
@@ -33,7 +34,8 @@ def measure(world: World, mebibytes: float, rounds: int, per_second: int, calm_s
 
     p99: dict[str, list[float]] = {"calm": [], **{name: [] for name in BACKUPS}}
     seconds: dict[str, list[float]] = {name: [] for name in BACKUPS}
-    bad = asked = 0
+    bad: Counter[str] = Counter()
+    asked = 0
     for _ in range(rounds):
         phases: list[tuple[str, float, float]] = []
         site.psql(TOUCH)
@@ -45,7 +47,8 @@ def measure(world: World, mebibytes: float, rounds: int, per_second: int, calm_s
                 phases.append((name, began, time.monotonic()))
                 time.sleep(2)  # what was begun under a backup is answered
             answers = running.stop()
-        bad, asked = bad + len(failed(answers)), asked + len(answers)
+        bad.update(f"{status} {path}" for _, _, status, path in failed(answers))
+        asked += len(answers)
         for name, began, ended in phases:
             took = [one[1] for one in within(answers, began, ended)]
             p99[name].append(percentiles(took)["p99_ms"])
@@ -57,7 +60,8 @@ def measure(world: World, mebibytes: float, rounds: int, per_second: int, calm_s
         "database_mib": site.mebibytes(),
         "per_second": per_second,
         "requests": asked,
-        "failed": bad,
+        "failed": bad.total(),
+        "failures": dict(bad),
         "p99_ms": medians,
         "each_p99_ms": p99,
         "backup_s": {name: median(found) for name, found in seconds.items()},

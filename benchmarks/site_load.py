@@ -24,7 +24,7 @@ MIXES: dict[str, tuple[str, ...]] = {
         "/api/v1/tasks",
         "/api/v1/allocations",
         "/api/v1/customers",
-        "/api/v1/auth/me",
+        "/api/v1/overview",
     ),
 }
 """``people``: what a browser and a probe ask for. ``api``: reads that the database answers."""
