@@ -13,10 +13,10 @@ from remotegpu.site.journal import Entry, Journal
 
 
 def die_after(what: str, step: str, state: str) -> None:
-    write = Journal.write
+    real = Journal.write
 
-    def write_and_die(journal: Journal, entry: Entry) -> None:
-        write(journal, entry)
+    def write_and_die(self: Journal, entry: Entry) -> None:
+        real(self, entry)
         if (entry.what, entry.step, entry.state) == (what, step, state):
             os.kill(os.getpid(), signal.Signals[os.environ.get("DIE_BY", "SIGKILL")])
 
