@@ -19,12 +19,14 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from remotegpu.site.config.versions import image_of
 from remotegpu.site.journal import Entry, Journal
 from stack.engine import ROOT, Engine
 from stack.site.door import Door
+from stack.standins.build import LABEL
 
-NGINX = "nginx:1.26.3"
-"""What the stand-in really is: the bundle then leaves out what only newer ones know."""
+STAND_IN_NGINX = "nginx:1.26.3"
+"""What a stand-in really is: the bundle then leaves out what only newer ones know."""
 SUBNETS = IPv4Network("172.31.0.0/16")
 SETTINGS: Mapping[str, Mapping[str, object]] = {
     "release": {"start_seconds": 45, "watch_seconds": 2, "drain_seconds": 2},
@@ -215,10 +217,20 @@ def initialise(site: Site) -> None:
             **SETTINGS["network"],
         },
         "release": SETTINGS["release"],
-        "images": {"nginx": NGINX},
+        "images": honest_images(site.engine),
     }
     write_settings(site.config, own)
     site.do("check")
+
+
+def honest_images(engine: Engine) -> dict[str, object]:
+    """By component, where the image under the published name is a stand-in of another version."""
+    published = image_of("nginx", {})
+    label = f'--format={{{{index .Config.Labels "{LABEL}"}}}}'
+    if not engine.docker("image", "inspect", label, published).stdout.strip():
+        return {}
+    engine.docker("tag", published, STAND_IN_NGINX)
+    return {"nginx": STAND_IN_NGINX}
 
 
 def remove(site: Site) -> None:

@@ -7,14 +7,13 @@ import pytest
 from stack.conftest import Images
 from stack.engine import Engine
 from stack.site import people
-from stack.site.bed import NGINX, Site, new_site
+from stack.site.bed import Site, new_site
 from stack.site.people import Account, Session, Tenant
 from stack.site.variants import Variants
 
 
 @pytest.fixture(scope="session")
 def variants(engine: Engine, images: Images) -> Variants:
-    engine.docker("tag", "nginx:1.30.4", NGINX)
     return Variants(engine, images)
 
 
