@@ -47,7 +47,7 @@ def measure(world: World, mebibytes: float, rounds: int, per_second: int, calm_s
                 phases.append((name, began, time.monotonic()))
                 time.sleep(2)  # what was begun under a backup is answered
             answers = running.stop()
-        bad.update(f"{status} {path}" for _, _, status, path in failed(answers))
+        bad.update(f"{status} {path}" for _, _, status, path, _ in failed(answers))
         asked += len(answers)
         for name, began, ended in phases:
             took = [one[1] for one in within(answers, began, ended)]

@@ -1,9 +1,13 @@
 """A process that asks a site so many times a second, whatever becomes of the answers, and keeps every one.
 
 ``python site_load.py URL PER_SECOND MIX FILE``: the access token is the first line of its input, any further line ends
-it; then FILE has one JSON array per request: [when it was sent, seconds, status, path], in the order of the answers.
-The moments are of the monotonic clock, which all processes of a machine share. Status 0: no answer within ten seconds,
-or a broken connection.
+it; then FILE has one JSON array per request: [when it was sent, seconds, status, path, times], in the order of the
+answers. The moments are of the monotonic clock, which all processes of a machine share. Status 0: no answer within ten
+seconds, or a broken connection.
+
+A server may close a kept connection at any moment, also when a request is on its way. As browsers do, and as RFC 9112
+(9.3.1) allows for GET, such a request is sent again: by aiohttp on the next kept connection, which the same reload may
+have closed, and then on a new one. ``times``: how often it was sent.
 """
 
 import asyncio
@@ -12,6 +16,7 @@ import json
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import aiohttp
 
@@ -28,28 +33,48 @@ MIXES: dict[str, tuple[str, ...]] = {
     ),
 }
 """``people``: what a browser and a probe ask for. ``api``: reads that the database answers."""
-Answer = tuple[float, float, int, str]
+Answer = tuple[float, float, int, str, int]
 
 
 class Requests:
     """Sends them, and keeps what came of each."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str, token: str) -> None:
-        self.http = http
+    def __init__(self, kept: aiohttp.ClientSession, new: aiohttp.ClientSession, url: str, token: str) -> None:
+        self.kept = kept
+        self.new = new
         self.url = url
         self.headers = {"Authorization": f"Bearer {token}"}
         self.answers: list[Answer] = []
 
     async def ask(self, path: str) -> None:
         began = time.monotonic()
+        times: list[str] = []
         try:
-            async with self.http.get(self.url + path, headers=self.headers) as answer:
-                await answer.read()
-                status = answer.status
+            try:
+                status = await self.fetch(self.kept, path, times)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                status = await self.fetch(self.new, path, times)
         except (aiohttp.ClientError, TimeoutError) as error:
             sys.stderr.write(f"{path}: {type(error).__name__} {error}\n")
             status = 0
-        self.answers.append((began, time.monotonic() - began, status, path))
+        self.answers.append((began, time.monotonic() - began, status, path, len(times)))
+
+    async def fetch(self, http: aiohttp.ClientSession, path: str, times: list[str]) -> int:
+        async with http.get(self.url + path, headers=self.headers, trace_request_ctx=times) as answer:
+            await answer.read()
+            return answer.status
+
+
+def counting() -> aiohttp.TraceConfig:
+    """Each connection that a request is given is one time that it is sent."""
+
+    async def count(_session: object, context: SimpleNamespace, _params: object) -> None:
+        context.trace_request_ctx.append("sent")
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_reuseconn.append(count)
+    trace.on_connection_create_end.append(count)
+    return trace
 
 
 async def run(url: str, per_second: int, paths: tuple[str, ...]) -> list[Answer]:
@@ -58,8 +83,13 @@ async def run(url: str, per_second: int, paths: tuple[str, ...]) -> list[Answer]
     end = read(None, sys.stdin.readline)
     under_way: set[asyncio.Task[None]] = set()
     connector = aiohttp.TCPConnector(limit=CONNECTIONS)
-    async with aiohttp.ClientSession(connector=connector, timeout=TIMEOUT) as http:
-        requests = Requests(http, url, token)
+    async with (
+        aiohttp.ClientSession(connector=connector, timeout=TIMEOUT, trace_configs=[counting()]) as kept,
+        aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(force_close=True), timeout=TIMEOUT, trace_configs=[counting()]
+        ) as new,
+    ):
+        requests = Requests(kept, new, url, token)
         print("running", flush=True)
         began = time.monotonic()
         for number, path in enumerate(itertools.cycle(paths)):
@@ -80,7 +110,7 @@ def within(answers: list[Answer], began: float, ended: float) -> list[Answer]:
 
 def longest_gap_ms(answers: list[Answer]) -> float:
     """Between two good answers, whichever they are of."""
-    moments = sorted(sent + seconds for sent, seconds, status, _ in answers if 200 <= status < 400)
+    moments = sorted(sent + seconds for sent, seconds, status, *_ in answers if 200 <= status < 400)
     gaps = [later - earlier for earlier, later in itertools.pairwise(moments)]
     return round(1000 * max(gaps, default=0.0), 1)
 

@@ -37,15 +37,16 @@ def measure(world: World, per_second: int, calm_s: float) -> dict[str, object]:
         "requests_while_changing": len(changing),
         "per_second_asked": per_second,
         "failed": len(bad),
-        "failures": [(status, path, round(sent - moments[1], 2)) for sent, _, status, path in bad[:SHOWN]],
+        "failures": [(status, path, round(sent - moments[1], 2)) for sent, _, status, path, _ in bad[:SHOWN]],
         "phases": phases,
         "met": not bad and len(changing) >= AT_LEAST,
     }
 
 
 def described(answers: list[Answer]) -> dict[str, object]:
-    figures = percentiles([took for _, took, _, _ in answers])
-    return {**figures, "longest_gap_between_answers_ms": longest_gap_ms(answers)}
+    figures = percentiles([took for _, took, *_ in answers])
+    again = sum(times > 1 for *_, times in answers)
+    return {**figures, "sent_again": again, "longest_gap_between_answers_ms": longest_gap_ms(answers)}
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from site_load import Answer  # noqa: E402 - after the tests' folder is on the p
 from stack.conftest import AGENT, RELEASE, Images, build_release  # noqa: E402 - the same
 from stack.engine import Engine, NoEngineError, alone, running_engine  # noqa: E402 - the same
 from stack.site import bed, door, people, visitors  # noqa: E402 - the same
-from stack.site.bed import NGINX, Site, write_settings  # noqa: E402 - the same
+from stack.site.bed import Site, write_settings  # noqa: E402 - the same
 from stack.site.people import Account  # noqa: E402 - the same
 from stack.site.variants import Variants  # noqa: E402 - the same
 from stack.standins.build import provide  # noqa: E402 - the same
@@ -120,7 +120,6 @@ def deployed(release: str) -> Generator[World]:
             with alone():
                 provide(engine)
                 build_release(engine, RELEASE)
-        engine.docker("tag", "nginx:1.30.4", NGINX)
         root = Path(tempfile.mkdtemp(prefix="remotegpu-bench-", dir=bed.PARENT))
         root.chmod(0o755)  # the containers' accounts pass it
         environment = {**engine.environment, "PYTHONPATH": f"{ROOT}/src:{ROOT}/tests"}
@@ -166,8 +165,8 @@ class Load:
         self.process.communicate("stop\n", timeout=60)
         lines = self.file.read_text(encoding="utf-8").splitlines()
         self.answers = [
-            (float(sent), float(took), int(status), str(path))
-            for sent, took, status, path in map(json.loads, lines)
+            (float(sent), float(took), int(status), str(path), int(times))
+            for sent, took, status, path, times in map(json.loads, lines)
         ]
         return self.answers
 
