@@ -39,7 +39,7 @@ def test_one_deployment_killed_at_every_step_comes_into_service(
     visitors.require_no_failure(report, PER_SECOND)
     assert site.serving()["version"] == next_version
     assert len(site.releases()) == len(before) + 1
-    assert len({entry.run for entry in site.journal() if next_version in entry.run}) == 1
+    assert len({entry.run for entry in site.journal() if f"-{next_version}-" in entry.run}) == 1
     assert site.counts() == rows
     assert at_first != next_version
     assert site.do("status", "--json").json["ok"]
