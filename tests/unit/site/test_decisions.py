@@ -1,11 +1,12 @@
 """What a deployment decides."""
 
 import json
+from datetime import UTC, datetime, timedelta
 
 from remotegpu.site.bundle import compose
 from remotegpu.site.config.model import Config, Network, Release, Site
 from remotegpu.site.deploying import decisions
-from remotegpu.site.deploying.watching import count_connections
+from remotegpu.site.deploying.watching import count_connections, left_to_watch_s
 
 CONFIG = Config(site=Site(name="acme", domain="gpu.example.com"), release=Release(version="v1.0.0"))
 STORES = ("nginx", "postgresql", "redis", "rustfs")
@@ -76,3 +77,11 @@ def test_only_open_connections_of_nginx_count() -> None:
    4: 0C011EAC:A004 05021EAC:1538 01 0
 """
     assert count_connections(table, 8080, "172.30.1.10") == 1
+
+
+def test_a_release_is_watched_from_its_switch_on_and_the_worker_for_a_while() -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    assert left_to_watch_s(10, None, now) == 10
+    assert left_to_watch_s(10, now - timedelta(seconds=4), now) == 6
+    assert left_to_watch_s(10, now - timedelta(seconds=60), now) == 3
+    assert left_to_watch_s(0, now, now) == 0
