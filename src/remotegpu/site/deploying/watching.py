@@ -37,7 +37,7 @@ def watch(deployment: Deployment) -> str:
 
 
 def left_to_watch_s(wanted_s: float, switched_at: datetime | None, now: datetime) -> float:
-    """Of the seconds after the switch, those that are left; the worker, which came last, is seen for a few too. Pure."""
+    """Of the seconds after the switch, those that are left; but some for the worker, which came last. Pure."""
     gone = (now - switched_at).total_seconds() if switched_at else 0.0
     return max(wanted_s - gone, min(wanted_s, LEAST_WATCH_S))
 
