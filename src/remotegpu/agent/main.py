@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import structlog
 
@@ -62,6 +62,7 @@ def main() -> None:
 
 def start(environ: Mapping[str, str]) -> int:
     """Run until SIGTERM or SIGINT. Returns the exit status."""
+    leave_out_openssl()
     try:
         loaded = settings.load(environ)
         log_setup.configure(loaded.log_level)
@@ -78,6 +79,12 @@ def start(environ: Mapping[str, str]) -> int:
         sys.stderr.write(f"{error}\n")
         return EXIT_UNUSABLE
     return 0
+
+
+def leave_out_openssl() -> None:
+    """asyncssh takes in pyOpenSSL where that is installed: memory for X.509 certificates, which we never trust."""
+    absent: Any = None  # Any: how Python notes that a module must not be looked for
+    sys.modules.setdefault("OpenSSL", absent)
 
 
 def prepare_data_dir(loaded: Settings) -> None:

@@ -1,8 +1,9 @@
 """A certificate from a public authority by ACME (RFC 8555), proved by a file that nginx shows (http-01, §8.3)."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 from acme import challenges, client, errors, messages
@@ -16,12 +17,14 @@ from remotegpu.kit import certificates, files
 from remotegpu.kit.certificates import Pair
 from remotegpu.site import secrets
 
+T = TypeVar("T")
 CERTIFICATE, KEY, ACCOUNT = "acme.crt", "acme.key", "acme_account.key"
 """In ``secrets/``, beside the site's own authority."""
 RENEW_BEFORE = timedelta(days=30)
 """Public certificates lived 200 days at most in 2026 and will live 47 in 2029; a third is kept in hand even then."""
 ACCOUNT_BITS = 2048
 WITHIN = timedelta(minutes=3)
+ATTEMPTS = 4
 USER_AGENT = "remotegpu"
 CHALLENGES = ".well-known/acme-challenge"
 
@@ -48,21 +51,37 @@ def bring(site: Path, *, directory: str, email: str, domain: str, webroot: Path,
 
     Raises :class:`PublicCertificateError`; the one that is there stays.
     """
+    key = ec.generate_private_key(ec.SECP256R1())
     try:
         authority = _signed_in(site, directory, email)
-        key = ec.generate_private_key(ec.SECP256R1())
-        order = authority.new_order(_request(key, domain))
-        _prove(authority, order, webroot)
-        done = authority.poll_and_finalize(order, deadline=(now + WITHIN).replace(tzinfo=None))
+        chain = _asked(lambda: _chain(authority, _request(key, domain), webroot, now + WITHIN))
     except (errors.Error, messages.Error, requests.RequestException) as error:
         raise PublicCertificateError(
             f"{directory} gave no certificate for {domain}: {_said(error)}. The name must lead to this node, and "
             f"http://{domain}/{CHALLENGES}/ must be reached from outside on port 80"
         ) from error
-    pair = Pair(str(done.fullchain_pem), _pem(key))
+    pair = Pair(chain, _pem(key))
     files.write_private(site / secrets.DIRECTORY / KEY, pair.key, mode=secrets.ONLY_READ_BY_OWNER)
     files.write_private(site / secrets.DIRECTORY / CERTIFICATE, pair.certificate, mode=0o444)
     return pair
+
+
+def _asked(work: Callable[[], T]) -> T:
+    """Authorities may call a nonce used up for no fault of ours (RFC 8555 §6.5); the library asks only once more."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return work()
+        except messages.Error as error:
+            if error.code != "badNonce":
+                raise
+    return work()
+
+
+def _chain(authority: client.ClientV2, request: bytes, webroot: Path, deadline: datetime) -> str:
+    order = authority.new_order(request)
+    _prove(authority, order, webroot)
+    done = authority.poll_and_finalize(order, deadline=deadline.replace(tzinfo=None))
+    return str(done.fullchain_pem)
 
 
 def _said(error: Exception) -> str:
@@ -84,10 +103,10 @@ def _signed_in(site: Path, directory: str, email: str) -> client.ClientV2:
     authority = client.ClientV2(client.ClientV2.get_directory(directory, network), network)
     registration = messages.NewRegistration.from_data(email=email or None, terms_of_service_agreed=True)
     try:
-        authority.new_account(registration)
+        _asked(lambda: authority.new_account(registration))
     except errors.ConflictError as known:
         found = messages.RegistrationResource(body=messages.Registration(), uri=known.location)
-        network.account = authority.query_registration(found)
+        network.account = _asked(lambda: authority.query_registration(found))
     return authority
 
 
@@ -117,6 +136,8 @@ def _prove(authority: client.ClientV2, order: messages.OrderResource, webroot: P
     for old in folder.iterdir():
         old.unlink()
     for authorization in _authorizations(order):
+        if authorization.body.status == messages.STATUS_VALID:
+            continue  # proved a short while ago, and still believed (RFC 8555 §7.4)
         for challenge in _challenges(authorization):
             if isinstance(challenge.chall, challenges.HTTP01):
                 response, validation = challenge.response_and_validation(authority.net.key)
