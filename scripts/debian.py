@@ -25,6 +25,7 @@ def missing_packages() -> list[str]:
         "libc6-dev": Path("/usr/include/stdio.h").exists(),
         "openssh-client": shutil.which("ssh") is not None,
         "pebble": shutil.which("pebble") is not None,  # an ACME server
+        "prometheus": shutil.which("promtool") is not None,  # reads the rendered prometheus.yml
     }
     return [name for name, present in have.items() if not present]
 
