@@ -215,7 +215,7 @@ def _postgresql(config: Config) -> Block:
                 "./backups/pgbackrest:/backups/pgbackrest",
                 _secrets("postgresql"),
             ],
-            "networks": ["data", *_outgoing(config)],
+            "networks": ["data", *_way_in(config, "postgresql"), *_outgoing(config)],
             "healthcheck": _health("CMD-SHELL", f"{listens} && {ready}", start_s=120),
         }
         | _published(config, "postgresql", "5432:5432")
@@ -231,7 +231,7 @@ def _redis(config: Config) -> Block:
             "command": ["redis-server", "/usr/local/etc/redis/redis.conf"],
             "env_file": _env_file(".env.redis"),
             "volumes": ["redis_data:/data", "./redis:/usr/local/etc/redis:ro", _secrets("redis")],
-            "networks": ["data"],
+            "networks": ["data", *_way_in(config, "redis")],
             "healthcheck": _health("CMD-SHELL", ping),
         }
         | _published(config, "redis", "6379:6379")
@@ -254,15 +254,9 @@ def _rustfs(config: Config) -> Block:
             "healthcheck": _health(
                 "CMD", "curl", "-fsS", "-o", "/dev/null", f"http://127.0.0.1:{topology.OBJECTS_PORT}/health"
             ),
-            # the app network has a way out, so that a published port needs no other one
         }
-        | {
-            key: value
-            for key, value in _published(
-                config, "rustfs", f"{topology.OBJECTS_PORT}:{topology.OBJECTS_PORT}"
-            ).items()
-            if key == "ports"
-        }
+        # the app network has a way out, so that a published port needs no other one
+        | _published(config, "rustfs", f"{topology.OBJECTS_PORT}:{topology.OBJECTS_PORT}")
     )
 
 
@@ -298,10 +292,12 @@ def _published(config: Config, service: Any, ports: str) -> Block:  # Any: one o
     """Only when asked, and only on the internal address: Docker's ports pass by the host's firewall."""
     if service not in config.network.expose:
         return {}
-    return {
-        "ports": [f"{config.network.internal_address}:{ports}"],
-        "networks": ["data", *_exposed(config), *(_outgoing(config) if service == "postgresql" else [])],
-    }
+    return {"ports": [f"{config.network.internal_address}:{ports}"]}
+
+
+def _way_in(config: Config, service: Any) -> list[str]:  # Any: same
+    """The data network publishes nothing; what is published on purpose is in another one as well."""
+    return ["exposed"] if service in config.network.expose else []
 
 
 def _network(config: Config, name: str) -> Block:
