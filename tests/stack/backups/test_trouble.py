@@ -36,7 +36,7 @@ def kill(site: Bed, pattern: str, number: signal.Signals) -> None:
 
 def processes(site: Bed) -> str:
     return subprocess.run(
-        ["docker", "top", f"{site.name}-backup"], check=True, text=True, capture_output=True
+        ["docker", "top", f"{site.name}-backup", "-efww"], check=True, text=True, capture_output=True
     ).stdout
 
 

@@ -41,7 +41,7 @@ def places(site: Site) -> Iterator[tuple[str, str]]:
 
 def processes(site: Site, container: str) -> str:
     """Arguments and environment of each."""
-    shown = site.engine.docker("top", container, "-eo", "pid,args").stdout
+    shown = site.engine.docker("top", container, "-ww", "-eo", "pid,args").stdout
     numbers = [line.split()[0] for line in shown.splitlines()[1:]]
     environments = (environment_of(Path("/proc") / number / "environ") for number in numbers)
     return "\n".join([shown, *environments])
