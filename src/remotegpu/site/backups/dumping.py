@@ -45,7 +45,7 @@ def save(settings: Settings, folder: Path, expected: int, say: Say) -> Database:
                 schema_revision=postgres.schema_revision(connected),
                 size=size,
                 properties=postgres.properties(connected, settings.database),
-                tables=contents.measure(connected),
+                tables=contents.measure_gently(connected),
             )
 
 

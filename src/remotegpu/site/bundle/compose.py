@@ -263,6 +263,7 @@ def _rustfs(config: Config) -> Block:
 def _backup(config: Config) -> Block:
     image = release_image(config, "postgresql", "BACKUP_IMAGE")
     return _base(config, "backup", image, grace_s=30) | {
+        "cpu_shares": topology.BACKUP_CPU_SHARES,
         "entrypoint": ["/opt/remotegpu/bin/remotegpu"],
         "stop_signal": "SIGTERM",
         "command": ["backups", "schedule"],

@@ -53,6 +53,9 @@ DEFAULT_LIMITS: dict[Service, tuple[float, str, int]] = {
 }
 """CPU cores, memory, processes: for the plan's smallest management node (4 cores, 8 GB)."""
 
+BACKUP_CPU_SHARES = 16
+"""Beside 1024 of every other container. Backups take what the others leave; ``nice`` counts within a container only."""
+
 _APP_HOSTS = {
     "nginx": 10,
     "backend-blue": 11,
