@@ -1,4 +1,4 @@
-"""Every command that a page, or a message of ours, tells people to type is one: its words, its options, its arguments."""
+"""Every command that a page or a message of ours tells people to type is one: its words, options and arguments."""
 
 import re
 import shlex
