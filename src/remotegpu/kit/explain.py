@@ -46,13 +46,13 @@ _TIME = "a time with its zone, such as 2026-11-24T06:30:00Z"
 
 
 def problems_of(
-    value: object, wanted: Any, path: str = ""
+    value: object, wanted: Any, path: str = "", *, most: int = MOST_PROBLEMS
 ) -> list[FieldProblem]:  # Any: a type to check against
-    """Everything wrong with ``value`` (decoded JSON) as a ``wanted``, at most :data:`MOST_PROBLEMS` entries."""
+    """Everything wrong with ``value`` (decoded JSON) as a ``wanted``, at most ``most`` entries."""
     found: list[FieldProblem] = []
     for problem in _walk(value, wanted, path):
         found.append(problem)
-        if len(found) == MOST_PROBLEMS:
+        if len(found) == most:
             break
     return found
 

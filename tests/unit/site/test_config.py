@@ -80,6 +80,31 @@ network:
     ]
 
 
+def test_a_wrong_field_hides_no_contradiction_elsewhere() -> None:
+    text = """\
+site: {name: A, domain: gpu.example.com, timezone: Nowhere/Nohow}
+release: {version: latest}
+tls: {mode: files}
+backup: {keep_days: 3, wal_days: 7}
+network: {http_port: 443, requests_per_second: 0}
+images: {nginx: nginx}
+"""
+    assert problems(text) == [
+        (1, "site.name"),  # its time zone is looked at once the section can be read
+        (2, "release.version"),
+        (3, "tls.certificate"),
+        (3, "tls.key"),
+        (4, "backup.wal_days"),
+        (5, "network.requests_per_second"),
+        (6, "images.nginx"),
+    ]
+
+
+def test_however_many_problems_there_are_all_are_said() -> None:
+    unknown = "".join(f"unknown_{number}: 1\n" for number in range(50))
+    assert len(problems(SITE + unknown)) == 50
+
+
 def test_a_near_miss_is_guessed() -> None:
     with pytest.raises(ConfigError, match=r"Did you mean domain\?"):
         loading.parse("site: {name: acme, domian: gpu.example.com}\nrelease: {version: v1.0.0}\n")

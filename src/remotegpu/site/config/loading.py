@@ -1,7 +1,7 @@
 """Reads ``remotegpu.yaml``: syntax, then every field, then what contradicts what. All problems at once."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,9 @@ from remotegpu.site.config.model import Config
 from remotegpu.site.config.problems import ConfigError, ConfigProblem, closest
 
 FILE_NAME = "remotegpu.yaml"
+MOST_PROBLEMS = 1000
+"""All of them, in any file that somebody wrote."""
+IN_PLACE = {"site": {"name": "site", "domain": "site.invalid"}, "release": {"version": "v0.0.0"}}
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 
 
@@ -38,14 +41,21 @@ def parse(text: str, path: str = FILE_NAME) -> Config:
     """The same from its text. Pure."""
     document = _document(text, path)
     plain = _plain(document)
-    problems = [_located(problem, document) for problem in explain.problems_of(plain, Config)]
+    wrong = explain.problems_of(plain, Config, most=MOST_PROBLEMS)
+    config, sound = _readable(plain, wrong)
+    problems = [_located(problem, document) for problem in wrong]
+    problems += [_placed(problem, document) for problem in rules.contradictions(config, sound)]
     if problems:
         raise ConfigError(path, problems)
-    config = msgspec.convert(plain, Config)
-    contradictions = [_placed(problem, document) for problem in rules.contradictions(config)]
-    if contradictions:
-        raise ConfigError(path, contradictions)
     return config
+
+
+def _readable(plain: Mapping[str, Any], wrong: Sequence[FieldProblem]) -> tuple[Config, set[str]]:
+    """The configuration and the names of its sound sections; in place of the others stands what must be there."""
+    broken = {problem.field.split(".")[0] for problem in wrong}
+    sections = {name: content for name, content in plain.items() if name not in broken}
+    stand_ins = {name: content for name, content in IN_PLACE.items() if name in broken}
+    return msgspec.convert(stand_ins | sections, Config), set(rules.SECTIONS) - broken
 
 
 def _document(text: str, path: str) -> CommentedMap:

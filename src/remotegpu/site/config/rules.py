@@ -1,7 +1,7 @@
 """What single fields cannot say: which of them contradict each other. Pure."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from ipaddress import IPv4Network, ip_address
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -10,19 +10,12 @@ from remotegpu.site.config.problems import ConfigProblem, closest
 from remotegpu.site.config.versions import is_fixed, manifest
 
 SUBNET_BITS = 22
+SECTIONS = Config.__struct_fields__
 
 
-def contradictions(config: Config) -> list[ConfigProblem]:
-    """Everything that cannot be true together."""
-    return [
-        *_timezone(config),
-        *_object_store(config),
-        *_tls(config),
-        *_network(config),
-        *_backup(config),
-        *_offsite(config),
-        *_images(config),
-    ]
+def contradictions(config: Config, sound: Collection[str] = SECTIONS) -> list[ConfigProblem]:
+    """Everything that cannot be true together, as far as it can be said of the sections in ``sound``."""
+    return [problem for rule, read in RULES if set(read) <= set(sound) for problem in rule(config)]
 
 
 def _timezone(config: Config) -> Iterator[ConfigProblem]:
@@ -171,3 +164,15 @@ def _images(config: Config) -> Iterator[ConfigProblem]:
                 "a fixed tag or a digest",
                 "What a mutable tag means changes behind your back; name a version.",
             )
+
+
+RULES: tuple[tuple[Callable[[Config], Iterator[ConfigProblem]], tuple[str, ...]], ...] = (
+    (_timezone, ("site",)),
+    (_object_store, ("components", "object_store")),
+    (_tls, ("tls",)),
+    (_network, ("network", "components")),
+    (_backup, ("backup",)),
+    (_offsite, ("backup",)),
+    (_images, ("images",)),
+)
+"""Each with the sections it reads: it is asked when all of those can be read."""
