@@ -62,7 +62,14 @@ class Redactor:
 
 
 def redactor(contents: Iterable[str]) -> Redactor:
-    """``contents``: of files with secrets; each line of them is one, and so is the whole."""
-    found = {part.strip() for content in contents for part in (content, *content.splitlines())}
+    """``contents``: of files with secrets; each line of them is one, so is its first word, and so is the whole.
+
+    After the first word stands what is known of it, such as how long it is still accepted.
+    """
+    found: set[str] = set()
+    for content in contents:
+        lines = content.splitlines()
+        found |= {content.strip(), *(line.strip() for line in lines)}
+        found |= {line.split()[0] for line in lines if line.strip()}
     values = {value for value in found if len(value) >= SHORTEST and not value.startswith("-----")}
     return Redactor(tuple(sorted(values, key=lambda value: (-len(value), value))))

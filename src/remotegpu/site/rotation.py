@@ -6,16 +6,20 @@ refused. Between them the programs are started anew, one slot after the other.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
 import msgspec
 
+from remotegpu.site import backup_keys
 from remotegpu.site.bundle.topology import APP_ROLES
+from remotegpu.site.secrets import UNTIL
 
-Topic = Literal["jwt", "db", "redis"]
-TOPICS: tuple[Topic, ...] = ("jwt", "db", "redis")
+Topic = Literal["jwt", "db", "redis", "encryption-key"]
+TOPICS: tuple[Topic, ...] = ("jwt", "db", "redis", "encryption-key")
+READ_AT_START: frozenset[Topic] = frozenset(("jwt", "db", "redis"))
+"""What programs read when they start, so that a new value needs new ones."""
 Phase = Literal["announce", "use", "retire"]
 PHASES: tuple[Phase, ...] = ("announce", "use", "retire")
 Lines = Mapping[str, list[str]]
@@ -27,7 +31,6 @@ REDIS: Mapping[str, str] = {
     "redis_operator_password": "operator",
 }
 """Secret -> user of Redis."""
-UNTIL = " until="
 
 
 def other_role(role: str) -> str:
@@ -35,23 +38,29 @@ def other_role(role: str) -> str:
     return APP_ROLES[1 - APP_ROLES.index(role)]
 
 
-READ = ("jwt_secret", "db_user", *REDIS)
+READ = ("jwt_secret", "db_user", *REDIS, backup_keys.NAME)
 """The secrets whose lines a decision needs."""
 
 
 class Before(msgspec.Struct, kw_only=True, frozen=True):
     """What was in use when a rotation began, so that a phase can be done again after a crash and change no more.
 
-    ``passwords``: fingerprints of Redis' passwords, by secret.
+    ``passwords``: fingerprints of Redis' passwords, by secret. ``backup_key``: that of the key of continuous backups;
+    empty in the journal of a toolkit that did not rotate it.
     """
 
     role: str
     passwords: dict[str, str]
+    backup_key: str = ""
 
 
 def before(lines: Lines) -> Before:
     """Of the secrets as they are."""
-    return Before(role=lines["db_user"][0], passwords={name: fingerprint(lines[name][0]) for name in REDIS})
+    return Before(
+        role=lines["db_user"][0],
+        passwords={name: fingerprint(lines[name][0]) for name in REDIS},
+        backup_key=fingerprint(backup_keys.parse(lines[backup_keys.NAME][0]).value),
+    )
 
 
 def fingerprint(value: str) -> str:
@@ -61,11 +70,15 @@ def fingerprint(value: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Means:
-    """What a decision may not make up itself. ``token_lifetime``: how long tokens of the old key may still be shown."""
+    """What a decision may not make up itself. ``token_lifetime``: how long tokens of the old key may still be shown.
+
+    ``backup_window``: how far back any moment can be restored.
+    """
 
     new: Callable[[], str]
     now: datetime
     token_lifetime: timedelta
+    backup_window: timedelta
 
 
 def after(
@@ -78,6 +91,8 @@ def after(
             changed |= _jwt(phase, lines["jwt_secret"], means)
         elif topic == "db":
             changed |= _database(phase, was.role, means.new)
+        elif topic == "encryption-key":
+            changed |= _encryption_key(phase, lines[backup_keys.NAME], was.backup_key, means)
         else:
             changed |= {name: _redis(phase, lines[name], was.passwords[name], means.new) for name in REDIS}
     return changed
@@ -121,3 +136,17 @@ def _redis(phase: Phase, lines: list[str], old: str, new: Callable[[], str]) -> 
     if phase == "announce":
         return [*olds, new()]
     return [*news, *olds] if phase == "use" else news
+
+
+def _encryption_key(phase: Phase, lines: list[str], old: str, means: Means) -> dict[str, list[str]]:
+    """The old key is kept as long as moments can be restored that it encrypted. Then it goes, with its repository."""
+    keys = backup_keys.ring(lines)
+    if phase == "announce" and keys.announced is None:
+        changed = replace(keys, announced=backup_keys.new(means.new()))
+    elif phase == "use" and keys.announced and fingerprint(keys.in_use.value) == old:
+        until = means.now + means.backup_window
+        retired = (replace(keys.in_use, until=until), *keys.retired)
+        changed = backup_keys.Ring(keys.announced, None, retired)
+    else:
+        return {}
+    return {backup_keys.NAME: backup_keys.lines(changed)}

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from remotegpu.kit import files
 from remotegpu.kit.certificates import Pair
-from remotegpu.site import secrets
-from remotegpu.site.bundle.topology import OWNER_ROLE
-from remotegpu.site.config.model import Config, Service
+from remotegpu.site import backup_keys, secrets
+from remotegpu.site.bundle.topology import DATABASE, OWNER_ROLE
+from remotegpu.site.config.model import S3, Config, Service
 
 Read = Callable[[str], list[str]]
 Copies = dict[Service, dict[str, str]]
 
 
 def decide(config: Config, read: Read, authority: str, database: Pair) -> Copies:
-    """Service -> file name -> content. ``database``: the certificate that PostgreSQL shows. Pure but for ``read``."""
+    """Service -> path -> content. ``database``: the certificate that PostgreSQL shows. Pure but for ``read``."""
     copies: Copies = {}
     for secret in secrets.CATALOGUE:
         for reader in secret.readers:
@@ -35,8 +35,9 @@ def decide(config: Config, read: Read, authority: str, database: Pair) -> Copies
         }
     copies["postgresql"] |= {"server.crt": database.certificate, "server.key": database.key}
     copies["redis"]["users.acl"] = users_acl(read)
-    for service in ("postgresql", "backup"):
-        copies[service]["pgbackrest.conf"] = _pgbackrest(config, read)
+    continuous = _continuous_backups(config, read)
+    copies["backup"] |= continuous
+    copies["postgresql"][backup_keys.CONFIGURATION] = continuous[backup_keys.CONFIGURATION]
     _take_in_foreign_keys(config, copies)
     if not config.components.rustfs:
         del copies["rustfs"]
@@ -66,16 +67,21 @@ def users_acl(read: Read) -> str:
     )
 
 
-def _pgbackrest(config: Config, read: Read) -> str:
-    lines = ["[global]", f"repo1-cipher-pass={read('backup_cipher_key')[0]}"]
-    if config.backup.offsite:
-        offsite = config.backup.offsite
-        lines += [
-            f"repo2-cipher-pass={read('backup_cipher_key')[0]}",
-            f"repo2-s3-key={_file(offsite.access_key_file)}",
-            f"repo2-s3-key-secret={_file(offsite.secret_key_file)}",
-        ]
-    return "\n".join(lines) + "\n"
+def _continuous_backups(config: Config, read: Read) -> dict[str, str]:
+    """PostgreSQL only archives: it gets the key in use. What is restored may need retired ones."""
+    keys = backup_keys.ring(read(backup_keys.NAME))
+    store = _store(config.backup.offsite) if config.backup.offsite else None
+    return backup_keys.configurations(keys, DATABASE, store)
+
+
+def _store(offsite: S3) -> backup_keys.Store:
+    return backup_keys.Store(
+        host=offsite.endpoint.removeprefix("https://"),
+        bucket=offsite.bucket,
+        region=offsite.region,
+        access_key=_file(offsite.access_key_file),
+        secret_key=_file(offsite.secret_key_file),
+    )
 
 
 def _take_in_foreign_keys(config: Config, copies: Copies) -> None:
@@ -113,15 +119,23 @@ def write(directory: Path, copies: Copies, uids: Mapping[Service, int]) -> list[
     changed: list[str] = []
     for service, wanted in copies.items():
         folder = directory / secrets.DIRECTORY / service
-        files.make_directory(folder)
+        folders = {folder, *((folder / name).parent for name in wanted)}
+        for each in sorted(folders):
+            files.make_directory(each)
         for name, content in wanted.items():
             if put(folder / name, content, uids[service]):
                 changed.append(f"{service}/{name}")
-        for stale in {path.name for path in folder.iterdir()} - set(wanted):
-            (folder / stale).unlink()
-        os.chown(folder, uids[service], uids[service])
-        folder.chmod(0o500)
+        _clear(folder, {folder / name for name in wanted} | folders)
+        for each in folders:
+            os.chown(each, uids[service], uids[service])
+            each.chmod(0o500)
     return changed
+
+
+def _clear(folder: Path, kept: set[Path]) -> None:
+    """What is wanted no more, the deepest first."""
+    for stale in sorted(set(folder.rglob("*")) - kept, reverse=True):
+        stale.rmdir() if stale.is_dir() else stale.unlink()
 
 
 def put(path: Path, content: str, uid: int) -> bool:

@@ -4,6 +4,7 @@ The originals lie beside ``remotegpu.yaml`` in ``secrets/``, readable by the ope
 configuration, in an environment default or in version control.
 """
 
+import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,10 @@ ONLY_READ_BY_OWNER = 0o400
 FIRST_ROLE = "remotegpu_app_a"
 QUARTER_DAYS = 90
 """Section 7.7.2 of the deployment plan: each quarter."""
+YEAR_DAYS = 365
+"""What that section does not speak of, and what must be kept as long as what it encrypted."""
+UNTIL = " until="
+"""Ends the line of a value that is still accepted, up to the moment that follows."""
 
 Kind = Literal["password", "access-key", "signing-key", "ssh-key", "role"]
 
@@ -120,7 +125,7 @@ CATALOGUE: tuple[Secret, ...] = (
     Secret(
         name="backup_cipher_key",
         kind="password",
-        due_days=None,
+        due_days=YEAR_DAYS,
         en="encrypts continuous backups; without it they are noise",
         zh="持续备份的加密密钥；丢失后备份无法读取",
     ),
@@ -136,6 +141,14 @@ def read(site: Path, name: str) -> list[str]:
 def write(site: Path, name: str, lines: Sequence[str]) -> None:
     """Replace a secret. Durable when it returns."""
     files.write_private(site / DIRECTORY / name, "\n".join(lines), mode=ONLY_READ_BY_OWNER)
+
+
+def forget(site: Path, name: str, lines: Sequence[str]) -> None:
+    """Drop those of its lines that are not in use; the secret is as old as it was."""
+    kept = [line for line in read(site, name) if line not in lines]
+    written = (site / DIRECTORY / name).stat().st_mtime_ns
+    write(site, name, kept)
+    os.utime(site / DIRECTORY / name, ns=(written, written))
 
 
 def ensure(site: Path, catalogue: Sequence[Secret] = CATALOGUE) -> list[str]:

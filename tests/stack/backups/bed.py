@@ -12,12 +12,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from remotegpu.site import backup_keys
 from remotegpu.site.backups.buckets import S3Bucket
 from remotegpu.site.backups.settings import BucketSettings
 
 REDIS = "redis:8.4.6"
 RUSTFS = "rustfs/rustfs:1.0.0-rc.3"
 
+FIRST_KEY = "the-key-of-the-repository"
 PGBACKREST_CONF = """\
 [global]
 repo1-path=/backups/pgbackrest
@@ -152,18 +154,27 @@ class Bed:
             path.chmod(0o700 if folder != "etc" else 0o755)
         (self.root / "etc/pgbackrest.conf").write_text(PGBACKREST_CONF)
         self.secret("redis-acl/users.acl", REDIS_ACCOUNTS)
-        self.secret("secrets/pgbackrest.conf", "[global]\nrepo1-cipher-pass=the-key-of-the-repository\n")
+        self.keys(FIRST_KEY)
         self.secret("secrets/redis_password", "redis-password\n")
         self.secret("secrets/s3_access_key", "BACKUPTESTS\n")
         self.secret("secrets/s3_secret_key", "secret-of-the-store\n")
 
+    def keys(self, *lines: str) -> None:
+        """Lines of the secret ``backup_cipher_key``, and what pgBackRest reads of them, as the product writes it."""
+        wanted = backup_keys.configurations(backup_keys.ring(lines), "remotegpu", None)
+        for path, content in wanted.items():
+            self.secret(f"secrets/{path}", content)
+
     def secret(self, path: str, content: str) -> None:
-        """A file that only the containers' account may read."""
+        """A file that only the containers' account may read. The old content is there until the new one is whole."""
         file = self.root / path
-        file.unlink(missing_ok=True)
-        file.write_text(content)
-        os.chown(file, 999, 999)
-        file.chmod(0o400)
+        file.parent.mkdir(exist_ok=True)
+        os.chown(file.parent, 999, 999)
+        new = file.with_name(f".{file.name}.new")
+        new.write_text(content)
+        os.chown(new, 999, 999)
+        new.chmod(0o400)
+        new.replace(file)
 
     def _run(
         self,

@@ -4,7 +4,7 @@ import re
 import signal
 import subprocess
 
-from stack.backups.bed import Bed
+from stack.backups.bed import FIRST_KEY, Bed
 
 PYTHON = "/opt/remotegpu/bin/python"
 INTACT = "SELECT count(*) || ' ' || (SELECT count(*) FROM pg_database) FROM customers"
@@ -85,14 +85,14 @@ def test_a_missing_wal_segment_is_named(own_site: Bed) -> None:
 def test_a_wrong_key_is_named(own_site: Bed) -> None:
     site = own_site
     at = site.moment()
-    site.secret("secrets/pgbackrest.conf", "[global]\nrepo1-cipher-pass=another-key\n")
+    site.keys("another-key")
     before = site.psql("remotegpu", INTACT)
     for arguments in (["restore", "--into", "copy", "--at", at], ["run", "--kind", "base"]):
         said = site.backups(*arguments, status=1)["error"]
         assert "the key in pgBackRest's configuration does not open the repository" in said
         assert "another-key" not in said
     assert site.psql("remotegpu", INTACT) == before
-    site.secret("secrets/pgbackrest.conf", "[global]\nrepo1-cipher-pass=the-key-of-the-repository\n")
+    site.keys(FIRST_KEY)
     site.backups("restore", "--into", "copy", "--at", at)
 
 

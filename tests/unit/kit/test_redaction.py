@@ -52,6 +52,11 @@ def test_what_helps_to_find_the_fault_stays(text: str) -> None:
     assert NOTHING_KNOWN(text) == text
 
 
+def test_a_value_is_known_without_what_its_line_says_of_it() -> None:
+    redact = redactor(["key-in-use\nold-key-1 repository=ab until=2026-03-08T00:00:00+00:00"])
+    assert redact("cipher: old-key-1 and key-in-use") == "cipher: *** and ***"
+
+
 def test_known_values_are_hidden_wherever_they_stand_line_by_line() -> None:
     redact = redactor(
         ["first-password\nsecond-password\n", "abc", "-----BEGIN KEY-----\nbase64line\n-----END KEY-----"]

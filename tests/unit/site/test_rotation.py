@@ -3,6 +3,8 @@
 import itertools
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from remotegpu.site import rotation
 from remotegpu.site.rotation import PHASES, TOPICS, Means, Phase
 
@@ -17,12 +19,18 @@ START = {
     "redis_password": ["old-redis"],
     "redis_backup_password": ["old-backup"],
     "redis_operator_password": ["old-operator"],
+    "backup_cipher_key": ["old-cipher"],
 }
 
 
 def means(now: datetime = NOW) -> Means:
     numbers = itertools.count(1)
-    return Means(new=lambda: f"new-{next(numbers)}", now=now, token_lifetime=timedelta(minutes=20))
+    return Means(
+        new=lambda: f"new-{next(numbers)}",
+        now=now,
+        token_lifetime=timedelta(minutes=20),
+        backup_window=timedelta(days=7),
+    )
 
 
 def played(*, twice: bool) -> dict[Phase, dict[str, list[str]]]:
@@ -59,7 +67,7 @@ def test_in_the_end_the_old_values_are_refused() -> None:
     after = played(twice=False)["retire"]
     for name, old in START.items():
         assert after[name] != old, name
-        if name != "jwt_secret":
+        if name not in {"jwt_secret", "backup_cipher_key"}:
             assert old[0] not in after[name], name
 
 
@@ -67,7 +75,7 @@ def test_a_phase_that_is_done_again_after_a_crash_ends_in_the_same_state() -> No
     once, again = played(twice=False), played(twice=True)
     for phase in PHASES:
         assert again[phase]["db_user"] == once[phase]["db_user"]
-        for name in ("jwt_secret", "redis_password", "redis_backup_password"):
+        for name in ("jwt_secret", "redis_password", "redis_backup_password", "backup_cipher_key"):
             assert len(again[phase][name]) == len(once[phase][name]), (phase, name)
             assert ("old" in again[phase][name][0]) == ("old" in once[phase][name][0]), (phase, name)
 
@@ -79,3 +87,29 @@ def test_keys_whose_time_is_over_go_with_the_next_rotation() -> None:
     still = START | {"jwt_secret": ["current", "ending until=2026-03-01T00:01:00+00:00"]}
     after = rotation.after("announce", ["jwt"], still, rotation.before(still), means())
     assert after["jwt_secret"] == ["current", "new-1", "ending until=2026-03-01T00:01:00+00:00"]
+
+
+def test_a_new_encryption_key_is_known_before_it_encrypts_and_the_old_one_is_kept_for_the_window() -> None:
+    after = played(twice=True)
+    old, new = after["announce"]["backup_cipher_key"]
+    assert old == "old-cipher"
+    assert new.startswith("new-")
+    assert after["use"]["backup_cipher_key"] == [new, "old-cipher until=2026-03-08T00:00:00+00:00"]
+    assert after["retire"]["backup_cipher_key"] == after["use"]["backup_cipher_key"]
+
+
+def test_keys_retired_before_stay_when_the_encryption_key_is_replaced_again() -> None:
+    before = "second repository=0123456789ab"
+    lines = START | {"backup_cipher_key": [before, "first until=2026-03-02T00:00:00+00:00"]}
+    was = rotation.before(lines)
+    for phase in PHASES:
+        lines |= rotation.after(phase, ["encryption-key"], lines, was, means())
+    (new, second, first) = lines["backup_cipher_key"]
+    assert new.startswith("new-1 repository=")
+    assert second == f"{before} until=2026-03-08T00:00:00+00:00"
+    assert first == "first until=2026-03-02T00:00:00+00:00"
+
+
+def test_a_journal_from_before_the_encryption_key_was_rotated_can_be_read() -> None:
+    written = b'{"role": "remotegpu_app_a", "passwords": {}}'
+    assert not msgspec.json.decode(written, type=rotation.Before).backup_key

@@ -61,6 +61,30 @@ def test_while_a_password_changes_both_are_accepted_and_the_new_one_is_used(orig
         assert value not in found["redis"]["users.acl"]
 
 
+def test_what_archives_knows_one_encryption_key_and_what_restores_knows_all(originals: Path) -> None:
+    lines = [
+        "new repository=0123456789ab",
+        "next repository=ba9876543210",
+        "old until=2026-03-08T00:00:00+00:00",
+    ]
+    secrets.write(originals, "backup_cipher_key", lines)
+    found = decide(originals)
+    archiving = found["postgresql"]["pgbackrest.conf"]
+    assert archiving == (
+        "[global]\nrepo1-cipher-pass=new\n[remotegpu]\nrepo1-path=/backups/pgbackrest/0123456789ab\n"
+    )
+    assert found["backup"]["pgbackrest.conf"] == archiving
+    assert not any(name.startswith("restore") for name in found["postgresql"])
+    restoring = found["backup"]["restore/pgbackrest.conf"]
+    assert "repo1-cipher-pass=new\nrepo2-cipher-pass=old\nrepo2-cipher-type=aes-256-cbc\n" in restoring
+    assert "repo2-path=/backups/pgbackrest\n" in restoring
+    assert "next" not in restoring
+    assert "repo1-cipher-pass=next\n" in found["backup"]["next/pgbackrest.conf"]
+    retired = found["backup"]["restore/retired.json"]
+    assert "old" not in retired
+    assert '"until":"2026-03-08T00:00:00Z"' in retired.replace("+00:00", "Z")
+
+
 def test_keys_of_foreign_stores_come_from_their_files(originals: Path, tmp_path: Path) -> None:
     (tmp_path / "a").write_text("THEIRS\n")
     (tmp_path / "s").write_text("SECRET\n")
@@ -82,6 +106,19 @@ def test_keys_of_foreign_stores_come_from_their_files(originals: Path, tmp_path:
     assert found["backend"]["s3_access_key"] == "THEIRS"
     assert found["backup"]["offsite_secret_key"] == "SECRET"
     assert "repo2-s3-key-secret=SECRET" in found["postgresql"]["pgbackrest.conf"]
+    secrets.write(
+        originals, "backup_cipher_key", ["new repository=ab", "old until=2026-03-08T00:00:00+00:00"]
+    )
+    restoring = decide(originals, config)["backup"]["restore/pgbackrest.conf"]
+    paths = [line for line in restoring.splitlines() if "-path=" in line]
+    assert paths == [
+        "repo1-path=/backups/pgbackrest/ab",
+        "repo2-path=/pgbackrest/ab",
+        "repo3-path=/backups/pgbackrest",
+        "repo4-path=/pgbackrest",
+    ]
+    assert {"repo4-type=s3", "repo4-s3-bucket=gpu", "repo4-cipher-pass=old"} <= set(restoring.splitlines())
+    assert "repo2-type=s3" not in restoring, "the bundle has it"
 
 
 @pytest.mark.root
@@ -90,16 +127,21 @@ def test_files_belong_to_the_user_of_their_container(originals: Path, tmp_path: 
     copies = decide(originals)
     changed = secret_copies.write(site, copies, UIDS)
     assert f"backend/{secrets.CATALOGUE[2].name}" in changed
+    assert "backup/restore/pgbackrest.conf" in changed
     assert secret_copies.write(site, copies, UIDS) == []
     for service, wanted in copies.items():
         folder = site / "secrets" / service
-        assert {path.name for path in folder.iterdir()} == set(wanted)
-        for path in (folder, *folder.iterdir()):
+        found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+        assert found == set(wanted)
+        for path in (folder, *folder.rglob("*")):
             assert path.stat().st_uid == UIDS[service]
             assert path.stat().st_mode & 0o377 == 0o100 * path.is_dir()
     (site / "secrets/redis/left_over").write_text("x")
+    (site / "secrets/backup/next").mkdir()
+    (site / "secrets/backup/next/pgbackrest.conf").write_text("x")
     secret_copies.write(site, copies, UIDS)
     assert not (site / "secrets/redis/left_over").exists()
+    assert not (site / "secrets/backup/next").exists()
 
 
 def test_a_certificate_is_made_anew_before_it_ends(tmp_path: Path) -> None:

@@ -141,16 +141,40 @@ def prune(
 
         now = utc_now()
         with restoring(settings, "pruning of backups", now), writing(settings, "pruning", now) as found:
-            gone = upkeep.prune(settings, found, now, dry_run=dry_run)
+            gone = upkeep.prune(settings, found, now, print_note, dry_run=dry_run)
         ids = [manifest.id for manifest in gone.backups]
         if json_output:
-            print_json({"ok": True, "dry_run": dry_run, "removed": ids, "contents": gone.contents})
+            said = {"removed": ids, "contents": gone.contents, "repositories": gone.repositories}
+            print_json({"ok": True, "dry_run": dry_run, **said})
         else:
             would = "would remove" if dry_run else "removed"
             print_line(
                 f"{would} {len(ids)} backups and {gone.contents} contents of objects"
-                + "".join(f"\n  {one}" for one in ids)
+                + "".join(f"\n  {one}" for one in (*ids, *gone.repositories))
             )
+        return 0
+
+    return guarded(work, json_output=json_output)
+
+
+@app.command
+def prepare_next_key(
+    *,
+    wait: Annotated[float, Parameter(help="Seconds to wait for a backup that is at work.")] = 0,
+    json_output: Json = False,
+) -> int:
+    """Make the repository of the announced encryption key. Part of `remotegpu site secrets rotate encryption-key`."""
+
+    def work(settings: "Settings") -> int:
+        from remotegpu.site.backups import pgbackrest
+        from remotegpu.site.backups.work import writing
+
+        with writing(settings, "making the next repository", utc_now(), wait):
+            pgbackrest.prepare_next(settings)
+        if json_output:
+            print_json({"ok": True})
+        else:
+            print_line("the next repository is there; nothing uses it yet")
         return 0
 
     return guarded(work, json_output=json_output)

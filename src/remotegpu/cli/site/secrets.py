@@ -49,7 +49,10 @@ def list_secrets(*, config: ConfigPath = DEFAULT, json_output: Json = False) -> 
 @app.command
 def rotate(
     what: Annotated[
-        str, Parameter(help="jwt, db, redis, all of them, or agent:NODE for the token of one GPU host.")
+        str,
+        Parameter(
+            help="jwt, db, redis, encryption-key, all of them, or agent:NODE for the token of one GPU host."
+        ),
     ],
     /,
     *,

@@ -1,11 +1,12 @@
 """pgBackRest: base backups and WAL, with which any moment can be restored. Its key is in its own configuration file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
+from remotegpu.site.backup_keys import CONFIGURATION, NEXT, RESTORE
 from remotegpu.site.backups import programs
 from remotegpu.site.backups.errors import BackupError
 from remotegpu.site.backups.manifests import Base
@@ -13,6 +14,8 @@ from remotegpu.site.backups.settings import Settings
 from remotegpu.site.backups.work import Say
 from remotegpu.site.runner import Command, CommandError, Done, attempt, run
 
+INCLUDE = "PGBACKREST_CONFIG_INCLUDE_PATH"
+NOTHING: Mapping[str, str] = {}
 FULL_EVERY = timedelta(days=7)
 SHOWN_LINES = 12
 SHOWN_CHARACTERS = 300
@@ -114,10 +117,17 @@ class Stanza(msgspec.Struct, frozen=True):
         return sorted(found, key=lambda each: each.timestamp.stop)
 
 
-def command(settings: Settings, *arguments: str, gently: bool = False) -> Command:
-    """``gently``: what may take its time while people work."""
+def command(
+    settings: Settings, *arguments: str, gently: bool = False, env: Mapping[str, str] = NOTHING
+) -> Command:
+    """``gently``: what may take its time while people work. ``env``: other keys than the one in use."""
     argv = ("pgbackrest", f"--stanza={settings.stanza}", *arguments)
-    return Command(argv=(*programs.GENTLY, *argv) if gently else argv, timeout_s=programs.DAY_S)
+    return Command(argv=(*programs.GENTLY, *argv) if gently else argv, env=env, timeout_s=programs.DAY_S)
+
+
+def reading(settings: Settings) -> dict[str, str]:
+    """Environment for what reads: it finds the repositories of retired keys too, after those in use."""
+    return {INCLUDE: str(settings.keys_dir / RESTORE)}
 
 
 def checked(asked: Command, what: str) -> Done:
@@ -141,9 +151,18 @@ def readable(output: str) -> str:
 
 
 def info(settings: Settings) -> Stanza:
-    """Raises :class:`BackupError` when pgBackRest cannot say."""
+    """Of the repositories in use. Raises :class:`BackupError` when pgBackRest cannot say."""
+    return _info(settings, NOTHING)
+
+
+def info_to_read(settings: Settings) -> Stanza:
+    """With the repositories of retired keys: everything that can be restored. Raises :class:`BackupError`."""
+    return _info(settings, reading(settings))
+
+
+def _info(settings: Settings, env: Mapping[str, str]) -> Stanza:
     what = "pgBackRest does not show its backups"
-    done = checked(command(settings, "info", "--output=json", *SILENT), what)
+    done = checked(command(settings, "info", "--output=json", *SILENT, env=env), what)
     if "FormatError" in done.output or "CryptoError" in done.output:
         raise BackupError(f"{what}: {NO_KEY}")
     return parsed(done.output)
@@ -164,6 +183,17 @@ def next_type(backups: Sequence[Backup], now: datetime) -> str:
     """``full`` once a week, ``diff`` in between. Pure."""
     full = [backup.at for backup in backups if backup.type == "full"]
     return "diff" if full and now - max(full) < FULL_EVERY - timedelta(hours=1) else "full"
+
+
+def prepare_next(settings: Settings) -> None:
+    """Make the repositories of the announced key, which nothing uses yet. Raises :class:`BackupError`."""
+    env = {INCLUDE: str(settings.keys_dir / NEXT)}
+    if not (settings.keys_dir / NEXT / CONFIGURATION).exists():
+        raise BackupError(
+            f"found no {NEXT}/{CONFIGURATION} in {settings.keys_dir}, expected the announced key: "
+            "`remotegpu site secrets rotate encryption-key` puts it there"
+        )
+    checked(command(settings, "stanza-create", *QUIET, env=env), "pgBackRest cannot make the next repository")
 
 
 def back_up(settings: Settings, now: datetime, say: Say, *, new_cluster: bool = False) -> list[Base]:
@@ -226,9 +256,17 @@ def check(settings: Settings) -> None:
 
 def verify(settings: Settings) -> list[str]:
     """What is wrong in the repositories: every file of every backup and every WAL segment is read."""
-    done = attempt(command(settings, "verify", "--output=text", *QUIET, gently=True))
+    stanza = info_to_read(settings)
+    used = [each.key for each in stanza.repo if stanza.of(each.key)]
+    return [problem for repository in used for problem in _verify(settings, repository)]
+
+
+def _verify(settings: Settings, repository: int) -> list[str]:
+    options = (f"--repo={repository}", "--output=text", *QUIET)
+    done = attempt(command(settings, "verify", *options, gently=True, env=reading(settings)))
     if done.code != 0:
-        return [f"pgBackRest verify: {explained(done.output)}{done.output.strip()[-2000:]}"]
+        said = f"{explained(done.output)}{done.output.strip()[-2000:]}"
+        return [f"pgBackRest verify of repository {repository}: {said}"]
     return complaints(done.output)
 
 

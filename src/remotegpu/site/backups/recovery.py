@@ -28,7 +28,7 @@ def reachable(settings: Settings) -> None:
 
 def need_inside(settings: Settings, at: datetime) -> None:
     """Raises :class:`BackupError` when ``at`` cannot be restored, or nothing can."""
-    wal.need_inside(wal.window(pgbackrest.info(settings), utc_now()), at)
+    wal.need_inside(wal.window(pgbackrest.info_to_read(settings), utc_now()), at)
 
 
 def restore(settings: Settings, place: Scratch, at: datetime | None, version: str, say: Say) -> None:
@@ -36,7 +36,7 @@ def restore(settings: Settings, place: Scratch, at: datetime | None, version: st
 
     Raises :class:`BackupError`.
     """
-    stanza = pgbackrest.info(settings)
+    stanza = pgbackrest.info_to_read(settings)
     span = wal.window(stanza, utc_now())
     if at is not None:
         wal.need_inside(span, at)
@@ -53,12 +53,13 @@ def restore(settings: Settings, place: Scratch, at: datetime | None, version: st
             f"--tablespace-map-all={place.folder / 'tablespaces'}",
             "--process-max=2",
             *pgbackrest.QUIET,
+            env=pgbackrest.reading(settings),
         ),
         "the base backup cannot be restored",
     )
     say("replaying WAL")
     try:
-        scratch.start(place, version)
+        scratch.start(place, version, pgbackrest.reading(settings))
     except BackupError as error:
         log = place.log.read_text(encoding="utf-8", errors="replace") if place.log.exists() else ""
         raise BackupError(f"{explained(log)}{error}") from error

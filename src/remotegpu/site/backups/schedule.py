@@ -145,8 +145,9 @@ def _daily(settings: Settings) -> None:
     _back_up("database", "base")(settings)
     now = utc_now()
     with restoring(settings, "pruning of backups", now), writing(settings, "pruning", now) as found:
-        gone = upkeep.prune(settings, found, now, dry_run=False)
-    log.info("pruned", backups=[each.id for each in gone.backups], contents=gone.contents)
+        gone = upkeep.prune(settings, found, now, _say, dry_run=False)
+    backups = [each.id for each in gone.backups]
+    log.info("pruned", backups=backups, contents=gone.contents, repositories=gone.repositories)
 
 
 def _drill(settings: Settings) -> None:

@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,7 @@ maintenance_work_mem = 256MB
 """
 ALLOWED = "local all all trust\n"
 """Whoever passes the socket's folder, which is this account's alone."""
+NOTHING: Mapping[str, str] = {}
 POLL_S = 0.05
 LOG_LINES = 15
 
@@ -108,9 +109,10 @@ def initialise(scratch: Scratch, version: str, superuser: str) -> None:
     run(Command(argv=(initdb, f"--pgdata={scratch.data}", f"--username={superuser}", *options)))
 
 
-def start(scratch: Scratch, version: str) -> None:
+def start(scratch: Scratch, version: str, variables: Mapping[str, str] = NOTHING) -> None:
     """Return when it takes connections: after recovery, where there is something to recover.
 
+    ``variables``: for the programs that it starts.
     Raises :class:`BackupError` with the end of its log when it gives up.
     """
     pg_ctl = programs.postgresql("pg_ctl", version)
@@ -129,7 +131,7 @@ def start(scratch: Scratch, version: str) -> None:
         options,
     )
     # archive-get says which segment it did not find only at this level
-    environment = {"PGBACKREST_LOG_LEVEL_CONSOLE": "info", "PGPORT": "5432"}
+    environment = {"PGBACKREST_LOG_LEVEL_CONSOLE": "info", "PGPORT": "5432", **variables}
     try:
         run(Command(argv=argv, env=environment, timeout_s=programs.DAY_S))
     except CommandError:

@@ -47,6 +47,7 @@ class Settings:
     """``socket_dir``: where the live PostgreSQL listens. ``data_dir``: its files, read-only here.
 
     ``keep_days``: how long dumps and deleted objects stay. ``wal_days``: how far back any moment can be restored.
+    ``keys_dir``: what pgBackRest reads of keys is in it: ``*.conf`` for writing, ``restore/*.conf`` for reading.
     ``release``: what is deployed, for the manifests. ``redis``, ``objects``, ``offsite``: None where a site has none.
     """
 
@@ -64,6 +65,7 @@ class Settings:
     keep_days: int
     wal_days: int
     stanza: str
+    keys_dir: Path
     redis: RedisSettings | None
     objects: BucketSettings | None
     offsite: OffsiteSettings | None
@@ -88,6 +90,7 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         keep_days=env.parsed("BACKUP_KEEP_DAYS", "30", days, 30),
         wal_days=env.parsed("BACKUP_WAL_DAYS", "7", days, 7),
         stanza=env.text("PGBACKREST_STANZA", "remotegpu"),
+        keys_dir=Path(env.text("REPOSITORY_KEYS_DIR", "/run/secrets")),
         redis=_redis(env),
         objects=_bucket(env, "S3_"),
         offsite=_offsite(env),

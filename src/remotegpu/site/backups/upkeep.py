@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from remotegpu.site.backups import dumping, objects, pgbackrest, programs, retention, store
+from remotegpu.site.backups import dumping, objects, pgbackrest, programs, retention, retired, store
 from remotegpu.site.backups.errors import BackupError
 from remotegpu.site.backups.manifests import KINDS, Manifest
 from remotegpu.site.backups.settings import Settings
@@ -70,14 +70,18 @@ def _lost(index: dict[str, objects.Entry], content: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Pruned:
-    """``contents``: objects that no index names any more."""
+    """``contents``: objects that no index names any more. ``repositories``: of retired keys, by path."""
 
     backups: tuple[Manifest, ...]
     contents: int
+    repositories: tuple[str, ...]
 
 
-def prune(settings: Settings, found: Store, now: datetime, *, dry_run: bool) -> Pruned:
-    """Take away what was kept long enough. The newest good backup of each kind always stays."""
+def prune(settings: Settings, found: Store, now: datetime, say: Say, *, dry_run: bool) -> Pruned:
+    """Take away what was kept long enough. The newest good backup of each kind always stays.
+
+    Raises :class:`BackupError` when a retired repository should go and cannot.
+    """
     backups = found.all()
     over = retention.expired(
         backups,
@@ -99,7 +103,8 @@ def prune(settings: Settings, found: Store, now: datetime, *, dry_run: bool) -> 
     if not dry_run:
         for path in contents:
             path.unlink()
-    return Pruned(tuple(over), len(contents))
+    repositories = retired.remove(settings, now, say, dry_run=dry_run)
+    return Pruned(tuple(over), len(contents), tuple(repositories))
 
 
 def _damaged(settings: Settings, backups: Sequence[Manifest]) -> set[str]:
@@ -115,6 +120,6 @@ def _damaged(settings: Settings, backups: Sequence[Manifest]) -> set[str]:
 
 def _labels(settings: Settings) -> set[str] | None:
     try:
-        return {backup.label for backup in pgbackrest.info(settings).backup}
+        return {backup.label for backup in pgbackrest.info_to_read(settings).backup}
     except BackupError:
         return None

@@ -70,6 +70,7 @@ def backup(config: Config) -> dict[str, str]:
         "PGBACKREST_STANZA": topology.DATABASE,
         "PGBACKREST_CONFIG": "/etc/postgresql/pgbackrest.conf",
         "PGBACKREST_CONFIG_INCLUDE_PATH": SECRETS,
+        "REPOSITORY_KEYS_DIR": SECRETS,
         "REDIS_ADDR": "redis:6379",
         "REDIS_USER": "backup",
         "REDIS_PASSWORD_FILE": f"{SECRETS}/redis_backup_password",

@@ -8,7 +8,7 @@ from remotegpu.kit.clock import utc_now
 from remotegpu.site import authority, database_roles, images, keeping, runner, secret_copies, secrets
 from remotegpu.site.bundle import render, topology, writing
 from remotegpu.site.commands import docker
-from remotegpu.site.deploying import certificates, decisions, schema, watching
+from remotegpu.site.deploying import certificates, decisions, retired_keys, schema, watching
 from remotegpu.site.deploying.deployment import DeployError, Deployment, wait_until
 from remotegpu.site.deploying.schema import last_json
 from remotegpu.site.public_certificate import PublicCertificateError
@@ -58,6 +58,7 @@ def write_secrets(deployment: Deployment) -> secret_copies.Copies:
     """Each service's copies, where it reads them."""
     place, now = deployment.place, utc_now()
     secrets.ensure(place.originals)
+    retired_keys.forget(place, now)
     signer = authority.ensure(place.originals, place.config.site.name, now)
     database = authority.server_pair(place.originals, signer, "postgresql", now)
     copies = secret_copies.decide(

@@ -14,10 +14,10 @@ from remotegpu.site.deploying.deployment import DeployError, Deployment, Progres
 from remotegpu.site.journal import END, Entry, Journal, State
 from remotegpu.site.place import Place
 from remotegpu.site.releases import Releases
-from remotegpu.site.rotation import PHASES, REDIS, TOPICS, Phase, Topic
+from remotegpu.site.rotation import PHASES, READ_AT_START, REDIS, TOPICS, Phase, Topic
 from remotegpu.site.verbs import deploy
 from remotegpu.site.verbs.holding import held
-from remotegpu.site.verbs.restore import finish_cut_short
+from remotegpu.site.verbs.restore import PROGRAM, finish_cut_short
 
 TOKEN_LIFETIME = timedelta(minutes=20)
 """Access tokens live for 15 minutes (``JWT_ACCESS_EXPIRE``); clocks differ a little."""
@@ -105,17 +105,25 @@ def _carry_out(place: Place, work: Work, progress: Progress) -> None:
 def _act(place: Place, work: Work, phase: Phase, progress: Progress) -> None:
     progress("rotate", f"{phase}: {', '.join(work.topics)}")
     deployment = _restart(place, progress, f"rotate {', '.join(work.topics)}: {phase}")
-    if phase == "retire":  # nobody uses the old ones any more, but what waits in reserve would
+    restarts = not READ_AT_START.isdisjoint(work.topics)
+    if phase == "retire" and restarts:  # nobody uses the old ones any more, but what waits in reserve would
         watching.drain(deployment, deployment.plan.slot)
         watching.stop_slot(deployment, deployment.plan.slot)
-    means = rotation.Means(new=_new, now=utc_now(), token_lifetime=TOKEN_LIFETIME)
+    means = rotation.Means(
+        new=_new,
+        now=utc_now(),
+        token_lifetime=TOKEN_LIFETIME,
+        backup_window=timedelta(days=place.config.backup.wal_days),
+    )
     changed = rotation.after(phase, work.topics, _lines(place), work.before, means)
     for name, lines in changed.items():
         secrets.write(place.originals, name, lines)
     _tell_the_stores(deployment, work.topics, _lines(place))
     keeping.keep(place, deployment.bundle, utc_now())
-    if phase == "use" or (phase == "announce" and "jwt" in work.topics):
+    if (phase == "use" and restarts) or (phase == "announce" and "jwt" in work.topics):
         deploy.carry_out(deploy.begin(deployment), progress)
+    if "encryption-key" in work.topics:
+        _tell_the_backups(deployment, phase)
 
 
 def _restart(place: Place, progress: Progress, why: str) -> Deployment:
@@ -142,6 +150,21 @@ def _tell_the_stores(deployment: Deployment, topics: Sequence[Topic], lines: rot
                 f"redis-cli -e --user operator {set_user}"
             )
             runner.run(deployment.compose.execute("redis", "sh", "-c", as_operator))
+
+
+def _tell_the_backups(deployment: Deployment, phase: Phase) -> None:
+    """The repository of a key is there before the key is used; what came before it is in a base backup right after."""
+    wait = ("--wait", str(steps.BACKUP_WAIT_S), "--json")
+    if phase == "announce":
+        _backups(deployment, "prepare-next-key", *wait)
+    elif phase == "use":
+        deployment.progress("backup", "a base backup with the new key")
+        _backups(deployment, "run", "--kind", "base", "--why", "a new encryption key", *wait)
+
+
+def _backups(deployment: Deployment, *arguments: str) -> None:
+    command = (PROGRAM, "backups", *arguments)
+    runner.run(deployment.compose.execute("backup", *command, timeout_s=steps.BACKUP_S))
 
 
 def _new() -> str:
