@@ -48,9 +48,9 @@ def test_both_ways_give_the_same_figures(connected: psycopg.Connection) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE plain SET name = name || ' ' WHERE id = 1",
-        "DELETE FROM plain WHERE ctid = (SELECT max(ctid) FROM plain WHERE id = 2)",
-        "INSERT INTO bare DEFAULT VALUES",
+        "UPDATE public.plain SET name = name || ' ' WHERE id = 1",
+        "DELETE FROM public.plain WHERE ctid = (SELECT max(ctid) FROM public.plain WHERE id = 2)",
+        "INSERT INTO public.bare DEFAULT VALUES",
     ],
 )
 def test_a_change_of_one_row_shows_in_both(connected: psycopg.Connection, change: bytes) -> None:

@@ -1,5 +1,6 @@
 """The portable backup: ``pg_dump`` of one snapshot, the roles, and what every table holds in that very snapshot."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import psycopg
 
 from remotegpu.site.backups import contents, postgres, programs
 from remotegpu.site.backups.errors import BackupError
-from remotegpu.site.backups.manifests import Database
+from remotegpu.site.backups.manifests import Database, Figures
 from remotegpu.site.backups.settings import Settings
 from remotegpu.site.backups.work import Say, need_room
 from remotegpu.site.runner import Command, CommandError, run
@@ -45,8 +46,14 @@ def save(settings: Settings, folder: Path, expected: int, say: Say) -> Database:
                 schema_revision=postgres.schema_revision(connected),
                 size=size,
                 properties=postgres.properties(connected, settings.database),
-                tables=contents.measure_gently(connected),
+                tables=_measured(connected),
             )
+
+
+def _measured(connected: psycopg.Connection) -> dict[str, Figures]:
+    """In a thread, because only a thread can give way for a while."""
+    with ThreadPoolExecutor(max_workers=1, initializer=programs.give_way) as background:
+        return background.submit(contents.measure_gently, connected).result()
 
 
 def dump(settings: Settings, folder: Path, *, snapshot: str, version: str) -> None:

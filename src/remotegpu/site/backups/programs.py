@@ -1,5 +1,6 @@
 """Where PostgreSQL's programs are: on PATH in its official image, in a folder per version on Debian."""
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -9,8 +10,13 @@ from remotegpu.site.runner import Command, attempt
 
 DEBIAN = Path("/usr/lib/postgresql")
 DAY_S = 86_400.0
-GENTLY = ("nice", "-n", "10")
-"""Before a command that competes with what people wait for."""
+GENTLY = ("chrt", "--idle", "0")
+"""Before what competes with what people wait for: it runs when nobody else wants to (SCHED_IDLE, sched(7))."""
+
+
+def give_way() -> None:
+    """The same for the thread that calls it, for good."""
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def postgresql(name: str, version: str) -> str:

@@ -53,8 +53,8 @@ DEFAULT_LIMITS: dict[Service, tuple[float, str, int]] = {
 }
 """CPU cores, memory, processes: for the plan's smallest management node (4 cores, 8 GB)."""
 
-BACKUP_CPU_SHARES = 16
-"""Beside 1024 of every other container. Backups take what the others leave; ``nice`` counts within a container only."""
+BACKUP_CPU_SHARES = 64
+"""Beside 1024 of every other container: backups take what the others leave, and a little where they leave nothing."""
 
 _APP_HOSTS = {
     "nginx": 10,
