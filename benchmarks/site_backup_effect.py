@@ -1,12 +1,15 @@
 """What the API's users notice of a backup: p99 with one on, beside p99 without, in turn.
 
-The clients, the API, the database and the backup share the machine's cores.
+The clients, the API, the database and the backup share the machine's cores. ``busy_percent`` says how much of them is
+in use without a backup: near a full machine a queue grows with everything, and p99 tells of the queue.
 """
 
 import argparse
+import os
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 from harness import percentiles, report
 from site_load import failed, within
@@ -32,6 +35,7 @@ def measure(world: World, mebibytes: float, rounds: int, per_second: int, calm_s
 
         return act
 
+    busy: list[float] = []
     p99: dict[str, list[float]] = {"calm": [], **{name: [] for name in BACKUPS}}
     seconds: dict[str, list[float]] = {name: [] for name in BACKUPS}
     bad: Counter[str] = Counter()
@@ -42,8 +46,10 @@ def measure(world: World, mebibytes: float, rounds: int, per_second: int, calm_s
         with load(site, account, per_second, "api") as running:
             time.sleep(2)  # connections are made
             for name, act in (("calm", calm), *((name, back_up(kind)) for name, kind in BACKUPS.items())):
-                began = time.monotonic()
+                began, idle = time.monotonic(), idle_s()
                 act()
+                if name == "calm":
+                    busy.append(busy_percent(idle_s() - idle, time.monotonic() - began))
                 phases.append((name, began, time.monotonic()))
                 time.sleep(2)  # what was begun under a backup is answered
             answers = running.stop()
@@ -59,6 +65,7 @@ def measure(world: World, mebibytes: float, rounds: int, per_second: int, calm_s
     return {
         "database_mib": site.mebibytes(),
         "per_second": per_second,
+        "busy_percent": median(busy),
         "requests": asked,
         "failed": bad.total(),
         "failures": dict(bad),
@@ -70,12 +77,22 @@ def measure(world: World, mebibytes: float, rounds: int, per_second: int, calm_s
     }
 
 
+def idle_s() -> float:
+    """Seconds that all cores together had nothing to do, since the machine began (proc_stat(5))."""
+    fields = Path("/proc/stat").read_text(encoding="ascii").split(maxsplit=6)
+    return (int(fields[4]) + int(fields[5])) / os.sysconf("SC_CLK_TCK")
+
+
+def busy_percent(idle: float, passed: float) -> float:
+    return round(100 * (1 - idle / (passed * (os.cpu_count() or 1))), 1)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--mebibytes", type=float, default=400.0)
+    parser.add_argument("--mebibytes", type=float, default=800.0)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--per-second", type=int, default=100)
-    parser.add_argument("--calm-seconds", type=float, default=15.0)
+    parser.add_argument("--per-second", type=int, default=40)
+    parser.add_argument("--calm-seconds", type=float, default=20.0)
     parser.add_argument("--release", default="", help="tag of images that are here; else they are built")
     options = parser.parse_args()
     with deployed(options.release) as running_site:
