@@ -28,6 +28,8 @@ def remove(settings: Settings, now: datetime, say: Say, *, dry_run: bool) -> lis
     if not found:
         return []
     gone = superfluous(found, pgbackrest.info(settings), now, timedelta(days=settings.wal_days))
+    if not gone:
+        say(f"{len(found)} retired repositories stay: not all in use reach back {settings.wal_days} days yet")
     for each in [] if dry_run else gone:
         say(f"removing {each.local}: its key was retired and nothing needs it any more")
         _remove_offsite(settings, each)

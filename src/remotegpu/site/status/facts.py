@@ -102,6 +102,15 @@ class SecretAge:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RetiredKey:
+    """Of continuous backups. ``repository``: where what it opens is, as containers see it; ``is_there``: or was."""
+
+    repository: str
+    until: datetime
+    is_there: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunningComponent:
     """``runs``: the reference in use. ``manifest``: the one this version of the toolkit knows."""
 
@@ -143,4 +152,5 @@ class Facts:
     archive: WalStatus | Unknown
     pending: tuple[str, ...] | Unknown
     secrets: tuple[SecretAge, ...] | Unknown
+    retired_keys: tuple[RetiredKey, ...] | Unknown = field(default=())
     components: tuple[RunningComponent, ...] = field(default=())

@@ -17,7 +17,7 @@ from remotegpu.site.place import Place
 from remotegpu.site.releases import Release as Record
 from remotegpu.site.releases import Releases
 from remotegpu.site.status.facts import Unknown
-from remotegpu.site.status.gathering import backups, door, engine, records
+from remotegpu.site.status.gathering import backups, door, engine, keys, records
 
 NOON = datetime.now(UTC)
 
@@ -46,6 +46,24 @@ def test_no_answer_of_the_backup_container_is_unknown_and_says_what_came_instead
     found = backups.read_archive('service "backup" is not running\n')
     assert isinstance(found, Unknown)
     assert 'service "backup" is not running' in found.why
+
+
+def test_retired_keys_are_read_from_what_the_backup_container_goes_by(tmp_path: Path) -> None:
+    place, _, _ = deployed(tmp_path)
+    assert keys.retired(place) == ()
+    listed = place.directory / "secrets/backup/restore/retired.json"
+    listed.parent.mkdir(parents=True)
+    (place.directory / "backups/pgbackrest/archive/remotegpu").mkdir(parents=True)
+    first = '{"local":"/backups/pgbackrest","offsite":"/pgbackrest","until":"2026-03-08T00:00:00Z"}'
+    listed.write_text(f"[{first}, {first.replace('pgbackrest', 'pgbackrest/ab')}]")
+    found = keys.retired(place)
+    assert not isinstance(found, Unknown)
+    assert [(key.repository, key.is_there) for key in found] == [
+        ("/backups/pgbackrest", True),
+        ("/backups/pgbackrest/ab", False),
+    ]
+    listed.write_text("noise")
+    assert isinstance(keys.retired(place), Unknown)
 
 
 def deployed(tmp_path: Path) -> tuple[Place, Releases, Record]:

@@ -7,7 +7,15 @@ import pytest
 
 from remotegpu.site.journal import END, Entry, Run, State
 from remotegpu.site.releases import Release
-from remotegpu.site.status.facts import Certificate, Disk, Holder, ImageInUse, RunningComponent, SecretAge
+from remotegpu.site.status.facts import (
+    Certificate,
+    Disk,
+    Holder,
+    ImageInUse,
+    RetiredKey,
+    RunningComponent,
+    SecretAge,
+)
 from remotegpu.site.status.judging import changes, components, release, room, upkeep
 
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -98,6 +106,18 @@ def test_secrets_are_due_by_their_age() -> None:
     assert late.found.startswith("overdue for replacement: jwt_secret on 2026-11-14, redis_password")
     gone = upkeep.secrets((replace(age("jwt_secret", 1), changed_at=None),), NOON)
     assert (gone.level, gone.found) == ("problem", "missing: jwt_secret")
+
+
+def test_a_retired_key_is_spoken_of_until_what_it_opens_has_gone() -> None:
+    assert list(upkeep.retired_keys((), NOON)) == []
+    kept = RetiredKey(repository="/backups/pgbackrest", until=NOON + 3 * DAY, is_there=True)
+    (item,) = upkeep.retired_keys((kept,), NOON)
+    assert (item.level, "until 2026-11-27" in item.found) == ("ok", True)
+    (late,) = upkeep.retired_keys((replace(kept, until=NOON - 3 * DAY),), NOON)
+    assert late.level == "warning"
+    assert "/backups/pgbackrest" in late.found
+    assert "remotegpu backups prune" in late.remedy
+    assert list(upkeep.retired_keys((replace(kept, is_there=False),), NOON)) == []
 
 
 @pytest.mark.parametrize(("left", "level"), [(31, "ok"), (29, "warning"), (6, "problem"), (-1, "problem")])

@@ -42,5 +42,6 @@ def gather(place: Place, as_released: Place, now: datetime) -> Facts:
         archive=archive.result(),
         pending=pending.result(),
         secrets=keys.ages(place),
+        retired_keys=keys.retired(place),
         components=engine.components(place.config),
     )

@@ -3,10 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
+
 from remotegpu.kit import certificates as pem
-from remotegpu.site import authority, secrets
+from remotegpu.site import authority, backup_keys, secrets
+from remotegpu.site.backup_keys import Retired
+from remotegpu.site.deploying import retired_keys
 from remotegpu.site.place import Place
-from remotegpu.site.status.facts import Certificate, SecretAge, Unknown
+from remotegpu.site.status.facts import Certificate, RetiredKey, SecretAge, Unknown
 
 AS_ROOT = "Run it as root (sudo), or as whoever made the site."
 INNER = (
@@ -40,6 +44,27 @@ def _changed_at(path: Path) -> datetime | None:
         return datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except FileNotFoundError:
         return None
+
+
+def retired(place: Place) -> tuple[RetiredKey, ...] | Unknown:
+    """From the list that the ``backup`` container goes by; empty before the first deployment."""
+    path = place.directory / secrets.DIRECTORY / "backup" / backup_keys.RETIRED
+    try:
+        listed = msgspec.json.decode(path.read_bytes(), type=list[Retired])
+        return tuple(
+            RetiredKey(
+                repository=each.local,
+                until=each.until,
+                is_there=retired_keys.is_there(place.directory, each.local),
+            )
+            for each in listed
+        )
+    except FileNotFoundError:
+        return ()
+    except PermissionError as error:
+        return Unknown(f"{error.filename} may not be looked at", AS_ROOT)
+    except msgspec.MsgspecError as error:
+        return Unknown(f"{path} cannot be read: {error}", "Have it written anew: remotegpu site deploy")
 
 
 def certificates(place: Place) -> tuple[Certificate, ...] | Unknown:

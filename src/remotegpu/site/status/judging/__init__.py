@@ -34,5 +34,6 @@ def _items(facts: Facts) -> Iterator[Item]:
     yield backups.archive(facts.archive)
     yield upkeep.migrations(facts.pending)
     yield upkeep.secrets(facts.secrets, facts.now)
+    yield from upkeep.retired_keys(facts.retired_keys, facts.now)
     yield from components.judge(facts.components, facts.now.date())
     yield components.stand_ins(facts.images)

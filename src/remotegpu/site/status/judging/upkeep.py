@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from remotegpu.site.status.facts import Certificate, SecretAge, Unknown
+from remotegpu.site.status.facts import Certificate, RetiredKey, SecretAge, Unknown
 from remotegpu.site.status.items import Item
-from remotegpu.site.status.judging.wording import not_seen
+from remotegpu.site.status.judging.wording import compose, not_seen
 
 NOTICE = timedelta(days=14)
 """How long before a secret is due it is spoken of."""
+PATIENCE = timedelta(days=2)
+"""How long after its time a retired repository may still be there: the daily job removes it once nothing needs it."""
 CERTIFICATE_NOTICE = timedelta(days=30)
 """Each deployment renews what ends within so many days."""
 
@@ -33,6 +35,29 @@ def secrets(found: tuple[SecretAge, ...] | Unknown, now: datetime) -> Item:
         )
     said = f"{len(found)}, the next is due on {due[0][0]:%Y-%m-%d}: {due[0][1]}" if due else f"{len(found)}"
     return Item(name="secrets", level="ok", found=said)
+
+
+def retired_keys(found: tuple[RetiredKey, ...] | Unknown, now: datetime) -> Iterator[Item]:
+    """Nothing where no key is retired."""
+    name = "retired keys"
+    if isinstance(found, Unknown):
+        yield not_seen(name, found)
+        return
+    kept = [key for key in found if key.is_there]
+    late = [key.repository for key in kept if key.until + PATIENCE < now]
+    if late:
+        yield Item(
+            name=name,
+            level="warning",
+            found=f"time is over, but what they open is still there: {', '.join(late)}",
+            remedy=f"See why it stays: {compose('exec backup remotegpu backups prune')}",
+        )
+    elif kept:
+        last = max(key.until for key in kept)
+        said = (
+            f"{len(kept)} of continuous backups, until {last:%Y-%m-%d}; moments before the rotation need it"
+        )
+        yield Item(name=name, level="ok", found=said)
 
 
 def due_at(secret: SecretAge) -> datetime | None:
