@@ -9,7 +9,7 @@ import hashlib
 import io
 import os
 import tarfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,13 @@ from typing import Any
 import pyrage
 
 from remotegpu.kit import files
-from remotegpu.site import secrets
+from remotegpu.site import kept, secrets
 from remotegpu.site.bundle.render import BundleFile
 from remotegpu.site.bundle.topology import UIDS
 from remotegpu.site.place import Place
 
-CONFIGURATION = "backups/config"
-SECRETS = "backups/secrets"
-KEPT = 50
-"""So many of each; a change a week is a year."""
+CONFIGURATION = f"backups/{kept.CONFIGURATION}"
+SECRETS = f"backups/{kept.SECRETS}"
 age: Any = pyrage  # Any: it ships no types
 
 
@@ -80,24 +78,27 @@ def _put(folder: Path, known_by: bytes, content: bytes, now: datetime, suffix: s
     target = folder / f"{now:%Y%m%dT%H%M%SZ}-{fingerprint}{suffix}"
     files.write_private(target, content)
     os.chown(target, UIDS["backup"], UIDS["backup"])
-    for old in superfluous(present):
+    for old in kept.superfluous([*present, target.name]):
         (folder / old).unlink()
     return target
 
 
-def superfluous(names: Iterable[str]) -> list[str]:
-    """The oldest, beyond what is kept beside the newest. Pure."""
-    return sorted(names, reverse=True)[KEPT - 1 :]
+def private_keys(text: str) -> list[Any]:  # Any: pyrage's identities
+    """Those in the text of an age key file. Raises :class:`KeepingError`."""
+    keys = [line.strip() for line in text.splitlines() if line.startswith("AGE-SECRET-KEY-")]
+    if not keys:
+        raise KeepingError("found no age key in the file, expected a line AGE-SECRET-KEY-...")
+    try:
+        return [age.x25519.Identity.from_str(key) for key in keys]
+    except age.IdentityError as error:
+        raise KeepingError(f"found an age key that is none: {error}") from error
 
 
 def opened(path: Path, identities: str) -> dict[str, bytes]:
     """The secrets in a bundle. ``identities``: the text of an age key file. Raises :class:`KeepingError`."""
-    keys = [line.strip() for line in identities.splitlines() if line.startswith("AGE-SECRET-KEY-")]
-    if not keys:
-        raise KeepingError("found no age key in the file, expected a line AGE-SECRET-KEY-...")
     try:
-        plain = age.decrypt(path.read_bytes(), [age.x25519.Identity.from_str(key) for key in keys])
-    except (age.DecryptError, age.IdentityError) as error:
+        plain = age.decrypt(path.read_bytes(), private_keys(identities))
+    except age.DecryptError as error:
         raise KeepingError(f"{path} cannot be opened with this key: {error}") from error
     with tarfile.open(fileobj=io.BytesIO(plain), mode="r:gz") as tar:
         entries = ((entry.name, tar.extractfile(entry)) for entry in tar.getmembers())

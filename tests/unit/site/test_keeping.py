@@ -7,7 +7,7 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from remotegpu.site import keeping, secrets
+from remotegpu.site import keeping, kept, secrets
 from remotegpu.site.bundle.render import render
 from remotegpu.site.config.model import Backup, Config, Release, Site
 from remotegpu.site.keeping import KeepingError
@@ -86,4 +86,5 @@ def test_other_secrets_are_not_written_over(place: Place, tmp_path: Path) -> Non
 
 def test_the_oldest_go() -> None:
     names = [f"{number:03}" for number in range(60)]
-    assert keeping.superfluous(names) == [f"{number:03}" for number in range(10, -1, -1)]
+    assert kept.superfluous(names) == [f"{number:03}" for number in range(9, -1, -1)]
+    assert kept.superfluous(names[:50]) == []

@@ -2,13 +2,24 @@
 
 from cyclopts import App
 
-from remotegpu.cli.site import certificate, configuration, data, diagnose, images, releases, secrets, status
+from remotegpu.cli.site import (
+    certificate,
+    configuration,
+    data,
+    diagnose,
+    images,
+    offsite,
+    releases,
+    secrets,
+    status,
+)
 
 app = App(name="site", help="A deployment out of one remotegpu.yaml.", help_format="plaintext")
 configuration.register(app)
 certificate.register(app)
 releases.register(app)
 data.register(app)
+offsite.register(app)
 status.register(app)
 app.command(secrets.app)
 app.command(diagnose.app)

@@ -11,7 +11,17 @@ import msgspec
 
 from remotegpu import __version__
 from remotegpu.kit.clock import utc_now
-from remotegpu.site.backups import buckets, dumping, objects, offsite, outcomes, pgbackrest, redis_copy, store
+from remotegpu.site.backups import (
+    buckets,
+    dumping,
+    objects,
+    offsite,
+    offsite_content,
+    outcomes,
+    pgbackrest,
+    redis_copy,
+    store,
+)
 from remotegpu.site.backups.errors import BackupError, UsageError
 from remotegpu.site.backups.manifests import KINDS, Kind, Manifest, new_id
 from remotegpu.site.backups.settings import Settings
@@ -74,8 +84,10 @@ def make(
             with writing(settings, f"backup of kind {kind}", utc_now(), wait_s) as found:
                 with outcomes.recorded(settings.backup_dir, kind):
                     made += _of_kind(settings, found, kind, why, say, meant=meant)
-                if kind in offsite.SENT:
+                if kind in offsite_content.SENT:
                     offsite.sync(settings, found, say)
+            if kind == "objects":
+                offsite.sync_objects(settings, say)
         except BackupError as error:
             failed.append(f"{kind}: {error}")
     if failed:

@@ -98,12 +98,13 @@ def _of_kind(settings: Settings, kind: str, found: list[Manifest]) -> Iterator[S
 
 
 def _of_checks(settings: Settings) -> Iterator[Sample]:
-    for job in ("verify", offsite.JOB):
-        outcome = outcomes.read(settings.backup_dir, job)
-        if outcome.failed_at is not None or outcome.succeeded_at is not None:
-            yield f"{job}_healthy", (), float(outcome.is_well)
-        if outcome.succeeded_at is not None:
-            yield f"{job}_last_success_timestamp_seconds", (), outcome.succeeded_at.timestamp()
+    for name, jobs in (("verify", ("verify",)), ("offsite", offsite.JOBS)):
+        tried = [one for one in (outcomes.read(settings.backup_dir, job) for job in jobs) if one.was_tried]
+        if tried:
+            yield f"{name}_healthy", (), float(all(one.is_well for one in tried))
+        succeeded = [one.succeeded_at for one in tried if one.succeeded_at is not None]
+        if succeeded and len(succeeded) == len(tried):
+            yield f"{name}_last_success_timestamp_seconds", (), min(succeeded).timestamp()
     drills = drill.results(settings.backup_dir)
     if not drills:
         return

@@ -17,7 +17,7 @@ from remotegpu.kit import files
 from remotegpu.site.backups.buckets import Bucket, Listed
 from remotegpu.site.backups.errors import BackupError
 from remotegpu.site.backups.manifests import Objects
-from remotegpu.site.backups.store import sync
+from remotegpu.site.backups.store import sha256, sync
 
 INDEX = "index.jsonl"
 CONTENT = "objects/content"
@@ -123,6 +123,15 @@ def _fetch(bucket: Bucket, listed: Listed, content: Path) -> Entry | None:
 def content_path(content: Path, checksum: str) -> Path:
     """Two hundred and fifty-six folders: none grows too large to list."""
     return content / checksum[:2] / checksum
+
+
+def content_problem(path: Path, checksum: str) -> str | None:
+    """What is wrong with a content, in a sentence."""
+    if not path.is_file():
+        return f"{path} is missing"
+    if sha256(path) != checksum:
+        return f"{path} does not hold what its name says"
+    return None
 
 
 def read_index(path: Path) -> dict[str, Entry]:

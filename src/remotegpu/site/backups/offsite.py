@@ -1,94 +1,124 @@
-"""The second place: every dump and copy of Redis, encrypted, in a bucket elsewhere. pgBackRest has its own.
+"""The second place: what a lost node must not take with it goes, encrypted, into a bucket elsewhere.
 
-Nothing records what was sent: the bucket itself is looked at, so what an outage left out is made up for.
+pgBackRest has a part of its own there. Nothing records what was sent: the bucket itself is looked at, so what an outage
+left out is made up for.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
-
-import pyrage
 
 from remotegpu.kit import files
+from remotegpu.kit.clock import utc_now
+from remotegpu.site import kept, lock
+from remotegpu.site.backups import offsite_content as content
 from remotegpu.site.backups import outcomes
 from remotegpu.site.backups.buckets import S3Bucket
 from remotegpu.site.backups.errors import BackupError
-from remotegpu.site.backups.manifests import FILE_NAME, Kind, Manifest
-from remotegpu.site.backups.settings import OffsiteSettings, Settings
+from remotegpu.site.backups.manifests import Manifest
+from remotegpu.site.backups.offsite_sending import Sender, named
+from remotegpu.site.backups.settings import Settings
 from remotegpu.site.backups.store import FOLDERS, Store
 from remotegpu.site.backups.work import Say
 
-SENT: tuple[Kind, ...] = ("database", "redis")
-SUFFIX = ".age"
-age: Any = pyrage  # Any: it ships no types
 TEMPORARY = ".sending"
-JOB = "offsite"
+OBJECTS = ".state/offsite-objects"
+"""Holds the lock on sending objects, and what is on its way."""
+JOB, OBJECTS_JOB = "offsite", "offsite_objects"
+JOBS = (JOB, OBJECTS_JOB)
+Send = Callable[[], None]
 
 
 def sync(settings: Settings, found: Store, say: Say) -> list[str]:
-    """Send what is not there yet; remove what was kept long enough. Returns the ids of the sent.
+    """Copies of configuration and secrets, dumps, and copies of Redis: send what is not there yet, remove what was
+    kept long enough. The caller holds the folder of backups. Returns the ids of the backups that were sent.
 
-    Raises :class:`BackupError`.
+    Raises :class:`BackupError`, after everything was tried.
     """
     if settings.offsite is None:
         return []
     with outcomes.recorded(settings.backup_dir, JOB):
+        now, keep = utc_now(), timedelta(days=settings.keep_days)
         bucket = S3Bucket(settings.offsite.bucket)
-        there = [each.key for each in bucket.listed()]
-        missing = unsent(found.all(), there)
-        for manifest in missing:
-            say(f"sending {manifest.id} off site")
-            _send(settings.offsite, bucket, found, manifest)
-        bucket.remove(expired(there, datetime.now(UTC), timedelta(days=settings.keep_days)))
+        there = {each.key for each in bucket.listed()}
+        sender = Sender(found, bucket, settings.offsite.recipient, found.root / TEMPORARY)
+        copies = content.unsent_copies(_copies(found.root), there)
+        missing = content.unsent(found.all(), there, content.SENT, now, keep)
+        steps: list[tuple[str, Send]] = [(path, partial(sender.put, path)) for path in copies]
+        steps += [(each.id, partial(sender.backup, each)) for each in missing]
+        _each(steps, say)
+        others = {key for key in there if not _is_of_objects(key)}
+        bucket.remove(content.expired(others, now, keep) + content.expired_copies(others))
     return [manifest.id for manifest in missing]
 
 
-def prefix(kind: Kind, backup: str) -> str:
-    return f"{FOLDERS[kind]}/{backup}/"
+def sync_objects(settings: Settings, say: Say) -> list[str]:
+    """The same for copies of objects: each content once, and an index when everything that it names is there.
+
+    It may take hours, so the folder of backups is not held: others make theirs meanwhile. Raises
+    :class:`BackupError`, :class:`~remotegpu.site.lock.SiteBusyError`.
+    """
+    if settings.offsite is None:
+        return []
+    work = settings.backup_dir / OBJECTS
+    files.make_directory(work)
+    with (
+        lock.held(work, "sending objects off site", utc_now()),
+        outcomes.recorded(settings.backup_dir, OBJECTS_JOB),
+    ):
+        now, keep = utc_now(), timedelta(days=settings.keep_days)
+        found = Store(settings.backup_dir)
+        bucket = S3Bucket(settings.offsite.bucket)
+        there = {each.key for each in bucket.listed()}
+        backups = found.all("objects")
+        known = {each.id: sums for each in backups if (sums := named(found, each)) is not None}
+        missing = content.unsent(backups, there, ("objects",), now, keep)
+        looked_at = {
+            each.id: each for each in (*missing, *backups[-1:])
+        }  # the newest one may have lost a content
+        sender = Sender(found, bucket, settings.offsite.recipient, work / TEMPORARY)
+        _each(
+            [(each.id, partial(_send_objects, sender, each, known, there)) for each in looked_at.values()],
+            say,
+        )
+        gone = content.expired(filter(_is_of_objects, there), now, keep)
+        bucket.remove([*gone, *content.unneeded(there.difference(gone), known)])
+    return [manifest.id for manifest in missing]
 
 
-def unsent(backups: Sequence[Manifest], there: Collection[str]) -> list[Manifest]:
-    """Those whose manifest, which is sent last, is not in the bucket. Pure."""
-    return [
-        each
-        for each in backups
-        if each.kind in SENT and f"{prefix(each.kind, each.id)}{FILE_NAME}{SUFFIX}" not in there
-    ]
+def _send_objects(sender: Sender, manifest: Manifest, known: dict[str, set[str]], there: set[str]) -> None:
+    """``there`` grows by what is sent."""
+    wanted = known.get(manifest.id)
+    if wanted is None:
+        raise BackupError("its index is not what was written; remotegpu backups verify says more")
+    lacking = sorted(each for each in wanted if content.content_key(each) not in there)
+    sender.contents(lacking)
+    there.update(map(content.content_key, lacking))
+    key = content.manifest_key("objects", manifest.id)
+    if key not in there:
+        sender.backup(manifest)
+        there.add(key)
 
 
-def expired(there: Iterable[str], now: datetime, keep: timedelta) -> list[str]:
-    """Keys of backups that were kept long enough; the newest of each kind always stays. Pure."""
-    by_backup: dict[tuple[str, str], list[str]] = {}
-    for key in there:
-        folder, _, rest = key.partition("/")
-        by_backup.setdefault((folder, rest.partition("/")[0]), []).append(key)
-    newest = {folder: max(name for each, name in by_backup if each == folder) for folder, _ in by_backup}
-    limit = f"{now - keep:%Y%m%dT%H%M%SZ}"
-    return [
-        key
-        for (folder, name), keys in by_backup.items()
-        if name != newest[folder] and name < limit and folder in {FOLDERS[kind] for kind in SENT}
-        for key in keys
-    ]
+def _each(steps: Iterable[tuple[str, Send]], say: Say) -> None:
+    """One that fails keeps no other from being tried. Raises :class:`BackupError` that says which failed, and why."""
+    failed: list[str] = []
+    for name, send in steps:
+        say(f"sending {name} off site")
+        try:
+            send()
+        except BackupError as error:
+            failed.append(f"{name}: {error}")
+    if failed:
+        raise BackupError("not everything is off site: " + "\n".join(failed))
 
 
-def _send(settings: OffsiteSettings, bucket: S3Bucket, found: Store, manifest: Manifest) -> None:
-    """The manifest last: a backup that is there in part does not count as there."""
-    folder = found.path(manifest)
-    temporary = found.root / TEMPORARY
-    files.make_directory(temporary.parent)
-    try:
-        for name in (*(file.path for file in manifest.files), FILE_NAME):
-            encrypt(folder / name, temporary, settings.recipient)
-            bucket.put(f"{prefix(manifest.kind, manifest.id)}{name}{SUFFIX}", temporary)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _copies(root: Path) -> list[str]:
+    """Of configuration and secrets, finished ones."""
+    paths = (path for folder in kept.FOLDERS for path in (root / folder).glob("[0-9]*"))
+    return sorted(str(path.relative_to(root)) for path in paths)
 
 
-def encrypt(source: Path, target: Path, recipient: str) -> None:
-    """For whoever has the private key of ``recipient``. Raises :class:`BackupError`."""
-    try:
-        age.encrypt_file(str(source), str(target), [age.x25519.Recipient.from_str(recipient)])
-    except (OSError, age.EncryptError, age.RecipientError) as error:
-        raise BackupError(f"{source} cannot be encrypted for its way off site: {error}") from error
+def _is_of_objects(key: str) -> bool:
+    return key.startswith(f"{FOLDERS['objects']}/")

@@ -23,6 +23,10 @@ class Outcome(msgspec.Struct, kw_only=True, frozen=True):
     error: str = ""
 
     @property
+    def was_tried(self) -> bool:
+        return self.failed_at is not None or self.succeeded_at is not None
+
+    @property
     def is_well(self) -> bool:
         """Whether the last attempt succeeded."""
         if self.failed_at is None:

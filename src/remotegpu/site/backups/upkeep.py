@@ -58,14 +58,9 @@ def _unreadable(dump: Path, version: str) -> list[str]:
 
 
 def _lost(index: dict[str, objects.Entry], content: Path) -> list[str]:
-    found: list[str] = []
-    for checksum in sorted({entry.sha256 for entry in index.values()}):
-        path = objects.content_path(content, checksum)
-        if not path.is_file():
-            found.append(f"{path} is missing")
-        elif store.sha256(path) != checksum:
-            found.append(f"{path} does not hold what its name says")
-    return found
+    checksums = sorted({entry.sha256 for entry in index.values()})
+    looked_at = (objects.content_problem(objects.content_path(content, each), each) for each in checksums)
+    return [problem for problem in looked_at if problem]
 
 
 @dataclass(frozen=True)
