@@ -128,12 +128,13 @@ def _send_mail(channel: Email, message: Message, found: Keys, timeout_s: float) 
     where = f"{channel.host}:{channel.port}"
     try:
         refused = _hand_over(channel, message, found, timeout_s)
-    except TimeoutError:
-        remedy = (
-            f"See whether this node reaches {where}, and whether security ({channel.security}) fits the port."
-        )
-        raise ChannelError(channel, f"no answer of {where} in time", RECEIVED, remedy) from None
     except (smtplib.SMTPException, OSError, UnicodeError) as error:
+        # smtplib calls it a lost connection when an answer does not come, and keeps the reason below
+        if isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
+            remedy = (
+                f"See whether this node reaches {where}, and whether security ({channel.security}) fits it."
+            )
+            raise ChannelError(channel, f"no answer of {where} in time", RECEIVED, remedy) from None
         remedy = "Check host, port, security, user and password_file, and that the certificate is trusted."
         raise ChannelError(channel, _shown(f"{where}: {error}", found), RECEIVED, remedy) from None
     if refused:
