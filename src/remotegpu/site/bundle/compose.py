@@ -293,7 +293,8 @@ def _published(config: Config, service: Any, ports: str) -> Block:  # Any: one o
     """Only when asked, and only on the internal address: Docker's ports pass by the host's firewall."""
     if service not in config.network.expose:
         return {}
-    return {"ports": [f"{config.network.internal_address}:{ports}"]}
+    address = config.network.internal_address
+    return {"ports": [f"[{address}]:{ports}" if ":" in address else f"{address}:{ports}"]}
 
 
 def _way_in(config: Config, service: Any) -> list[str]:  # Any: same

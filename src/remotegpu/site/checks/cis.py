@@ -9,12 +9,14 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from remotegpu.site.config.versions import is_fixed
+
 Service = Mapping[str, Any]
 """A service of a compose file."""
 
 SENSITIVE_PATHS = ("/", "/boot", "/dev", "/etc", "/lib", "/proc", "/sys", "/usr")
 SECRET_WORDS = ("PASSWORD", "SECRET", "TOKEN", "PRIVATE_KEY", "ACCESS_KEY", "CIPHER")
-MUTABLE_TAGS = ("", "latest", "stable", "main", "edge", "nightly")
+EVERY_ADDRESS = ("", "0.0.0.0", "[::]", "::")
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,8 @@ def _read_only(service: Service) -> Iterator[str]:
 def _published(service: Service) -> Iterator[str]:
     for port in service.get("ports") or []:
         text = str(port)
-        if text.count(":") < 2 or text.startswith("0.0.0.0:"):
+        address = text.rpartition(":")[0].rpartition(":")[0]
+        if address in EVERY_ADDRESS:
             yield f"port {text} is published on every address"
 
 
@@ -150,8 +153,7 @@ def _tag(service: Service) -> Iterator[str]:
     image = str(service.get("image", ""))
     if image.startswith("${"):
         image = image.partition(":-")[2].rstrip("}")
-    tag = image.rpartition("/")[2].partition("@")[0].partition(":")[2]
-    if "@sha256:" not in image and tag in MUTABLE_TAGS:
+    if not is_fixed(image):
         yield f"image {image} may be another one tomorrow"
 
 

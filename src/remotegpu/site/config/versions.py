@@ -1,6 +1,7 @@
 """The manifest of component versions: which image each part of a site runs, until when it is repaired, and why."""
 
 import importlib.resources
+import re
 from collections.abc import Mapping
 from datetime import date
 from functools import cache
@@ -8,7 +9,9 @@ from functools import cache
 import msgspec
 from ruamel.yaml import YAML
 
-MUTABLE_TAGS = {"latest", "stable", "main", "master", "edge", "nightly", "dev"}
+MOVING_TAG = re.compile(r"[^\d]*|v?\d{1,4}(-[a-z]+)*")
+"""``latest``, ``stable``, ``alpine``; and ``17`` or ``8-alpine``, which each minor version gets anew."""
+NAMED_BY_COMMIT = re.compile(r".*-[0-9a-f]{7,40}")
 
 
 class Component(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -47,4 +50,8 @@ def image_of(component: str, overrides: Mapping[str, str]) -> str:
 def is_fixed(reference: str) -> bool:
     """Whether an image reference means the same tomorrow, as far as a name can promise that."""
     tag = reference.rpartition("/")[2].partition("@")[0].partition(":")[2]
-    return "@sha256:" in reference or (bool(tag) and tag not in MUTABLE_TAGS)
+    return (
+        "@sha256:" in reference
+        or NAMED_BY_COMMIT.fullmatch(tag) is not None
+        or MOVING_TAG.fullmatch(tag) is None
+    )

@@ -102,11 +102,14 @@ def test_every_waiver_is_needed() -> None:
         ({"deploy": {}}, "5.29"),
         ({"read_only": False}, "5.13"),
         ({"ports": ["5432:5432"]}, "5.14"),
+        ({"ports": ["0.0.0.0:5432:5432"]}, "5.14"),
+        ({"ports": ["[::]:5432:5432"]}, "5.14"),
         ({"restart": "no"}, "5.15"),
         ({"security_opt": ["no-new-privileges:true", "seccomp:unconfined"]}, "5.26"),
         ({"security_opt": []}, "5.26"),
         ({"image": "redis:latest"}, "5.28"),
         ({"image": "redis"}, "5.28"),
+        ({"image": "${REDIS_IMAGE:-redis:8-alpine}"}, "5.28"),
         ({"volumes": ["/var/run/docker.sock:/var/run/docker.sock"]}, "5.32"),
         ({"logging": {"driver": "json-file"}}, "2.13"),
     ],
@@ -126,6 +129,13 @@ def test_only_nginx_publishes_ports_and_the_rest_only_where_asked() -> None:
     found = {name: service["ports"] for name, service in services(exposing).items() if service.get("ports")}
     assert found["postgresql"] == ["10.0.0.5:5432:5432"]
     assert set(found) == {"nginx", "postgresql"}
+
+
+def test_an_address_of_version_six_is_written_as_compose_reads_it() -> None:
+    exposing = with_(network=Network(internal_address="fd00::5", expose=["redis"]))
+    assert contradictions(exposing) == []
+    assert services(exposing)["redis"]["ports"] == ["[fd00::5]:6379:6379"]
+    assert [finding for finding in cis.check(compose.text(exposing)) if not finding.waived] == []
 
 
 def test_the_data_network_has_no_way_out_and_nginx_is_not_in_it() -> None:
