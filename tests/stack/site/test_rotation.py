@@ -3,6 +3,9 @@
 import json
 import time
 
+import pyrage
+
+from remotegpu.site import keeping
 from stack.site import visitors
 from stack.site.bed import Site
 from stack.site.people import Account, Session, session_of, sign_in
@@ -10,7 +13,16 @@ from stack.site.test_killed import kill_at
 
 PER_SECOND = 100
 NEW_TOKEN_S = 60
-ROTATED = ("jwt_secret", "db_user", "redis_password", "redis_backup_password", "db_owner_password")
+ROTATED = (
+    "jwt_secret",
+    "db_user",
+    "redis_password",
+    "redis_backup_password",
+    "db_owner_password",
+    "backup_cipher_key",
+)
+STATE_OF_THE_DATABASE = "SELECT failed_count || ' ' || pg_postmaster_start_time() FROM pg_stat_archiver"
+"""How often archiving failed, and since when PostgreSQL runs."""
 
 
 def redis_lets_in(site: Site, user: str, password: str) -> bool:
@@ -46,6 +58,7 @@ def test_every_secret_is_replaced_and_nobody_notices(
     old_password = site.secret(f"db_password_{role[-1]}")[0]
     assert database_lets_in(site, role, old_password)
     assert redis_lets_in(site, "remotegpu", old["redis_password"][0])
+    before_it, database = a_moment_with_a_base_backup(site), site.psql(STATE_OF_THE_DATABASE)
     with visitors.load(site, admin, PER_SECOND) as load:
         site.do("secrets", "rotate", "all")
         report = load.stop()
@@ -59,6 +72,55 @@ def test_every_secret_is_replaced_and_nobody_notices(
     assert redis_lets_in(site, "remotegpu", site.secret("redis_password")[0])
     still_signed_in(site, admin)
     sign_in(site, administrator)
+    assert site.psql(STATE_OF_THE_DATABASE) == database
+    every_moment_can_be_restored(site, before_it)
+
+
+def a_moment_with_a_base_backup(site: Site) -> str:
+    """The base backup is of a second before."""
+    site.do("backup", "--kind", "base")
+    time.sleep(1.1)
+    return site.psql("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
+
+
+def every_moment_can_be_restored(site: Site, before_it: str) -> None:
+    """One that the old key encrypted, and one that the new one did: of the latter the drill makes sure."""
+    site.do("restore", "--at", before_it, "--into", "before_the_rotation")
+    assert "before_the_rotation" in site.psql("SELECT datname FROM pg_database").split()
+    site.psql("DROP DATABASE before_the_rotation")
+    site.do("drill")
+
+
+def test_a_new_encryption_key_survives_a_kill_and_is_in_the_bundle_of_secrets(
+    site: Site, at_first: str, admin: Session
+) -> None:
+    """Killed when the key is in use and its base backup is being made: both keys are needed then, and are there."""
+    assert at_first
+    identity = pyrage.x25519.Identity.generate()
+    old, serving = site.secret("backup_cipher_key")[0], site.serving()["id"]
+    before_it = a_moment_with_a_base_backup(site)
+    rotate = ("secrets", "rotate", "encryption-key")
+    with (
+        site.configured(backup={"age_recipients": [str(identity.to_public())]}),
+        visitors.load(site, admin, PER_SECOND) as load,
+    ):
+        killed = site.start(site.argv(*rotate))
+        deadline = time.monotonic() + NEW_TOKEN_S
+        while site.secret("backup_cipher_key")[0] == old:
+            assert time.monotonic() < deadline, f"no new key in use after {NEW_TOKEN_S} s"
+            time.sleep(0.02)
+        new = site.secret("backup_cipher_key")[0]
+        killed.kill()
+        killed.wait()
+        site.do(*rotate)
+        report = load.stop()
+    visitors.require_no_failure(report, PER_SECOND)
+    assert site.secret("backup_cipher_key")[0] == new
+    assert site.secret("backup_cipher_key")[1].startswith(f"{old} until=")
+    newest = max((site.directory / "backups/secrets").glob("*.age"))
+    assert new.encode() in keeping.opened(newest, str(identity))["backup_cipher_key"]
+    assert site.serving()["id"] == serving, "no program reads this key at its start"
+    every_moment_can_be_restored(site, before_it)
 
 
 def still_signed_in(site: Site, session: Session) -> None:
