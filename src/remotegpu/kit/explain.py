@@ -16,7 +16,7 @@ from msgspec import inspect
 
 MOST_PROBLEMS = 20
 SHOWN_CHARACTERS = 60
-SECRET = re.compile(r"password|token|secret|key|env|command|args|ticket", re.IGNORECASE)
+SECRET = re.compile(r"password|token|secret|key|env|command|args|ticket|url_file", re.IGNORECASE)
 """Fields whose content is never repeated in an answer."""
 
 
@@ -58,13 +58,13 @@ def problems_of(
 
 
 def _walk(value: object, wanted: Any, path: str) -> Iterator[FieldProblem]:  # Any: same
-    struct, item, entry = _struct_in(wanted), _item_of(wanted), _entry_of(wanted)
-    if struct is not None and isinstance(value, dict):
-        yield from _walk_struct(typing.cast("dict[str, object]", value), struct, path)
-    elif _struct_in(item) is not None and isinstance(value, list):
+    structs, item, entry = _structs_in(wanted), _item_of(wanted), _entry_of(wanted)
+    if structs and isinstance(value, dict):
+        yield from _walk_one_of(typing.cast("dict[str, object]", value), structs, path)
+    elif _structs_in(item) and isinstance(value, list):
         for number, entry in enumerate(typing.cast("list[object]", value)):
             yield from _walk(entry, item, f"{path}[{number}]")
-    elif _struct_in(entry[1]) is not None and isinstance(value, dict):
+    elif _structs_in(entry[1]) and isinstance(value, dict):
         yield from _walk_dict(typing.cast("dict[str, object]", value), entry, path)
     else:
         yield from _single(value, wanted, path)
@@ -79,6 +79,23 @@ def _walk_dict(value: dict[str, object], entry: tuple[Any, Any], path: str) -> I
             yield from _walk(content, entry[1], where)
 
 
+def _walk_one_of(
+    value: dict[str, object], structs: list[type[msgspec.Struct]], path: str
+) -> Iterator[FieldProblem]:
+    """Which one is meant stands in the field that tags them."""
+    tag_field = structs[0].__struct_config__.tag_field
+    if tag_field is None:
+        yield from _walk_struct(value, structs[0], path)
+        return
+    by_tag = {str(struct.__struct_config__.tag): struct for struct in structs}
+    tag = value.get(tag_field)
+    if isinstance(tag, str) and tag in by_tag:
+        yield from _walk_struct(value, by_tag[tag], path)
+    else:
+        found = shown(tag) if tag_field in value else "nothing"
+        yield FieldProblem(f"{path}.{tag_field}".lstrip("."), found, "one of " + ", ".join(by_tag))
+
+
 def _walk_struct(value: dict[str, object], struct: type[msgspec.Struct], path: str) -> Iterator[FieldProblem]:
     fields = msgspec.structs.fields(struct)
     for entry in fields:
@@ -88,7 +105,8 @@ def _walk_struct(value: dict[str, object], struct: type[msgspec.Struct], path: s
         elif entry.required:
             yield FieldProblem(where, "nothing", expected_by(entry.type))
     if struct.__struct_config__.forbid_unknown_fields:
-        known = [entry.encode_name for entry in fields]
+        tag_field = struct.__struct_config__.tag_field
+        known = [*([tag_field] if tag_field else []), *(entry.encode_name for entry in fields)]
         for name in value.keys() - set(known):
             where = f"{path}.{shown(name)}".lstrip(".")
             yield FieldProblem(where, "an unknown field", "only " + ", ".join(known))
@@ -124,11 +142,12 @@ def shown(value: object) -> str:
     return "".join(character if character.isprintable() else f"\\u{ord(character):04x}" for character in cut)
 
 
-def _struct_in(wanted: Any) -> type[msgspec.Struct] | None:  # Any: same
-    for option in _options(wanted):
-        if isinstance(option, type) and issubclass(option, msgspec.Struct):
-            return option
-    return None
+def _structs_in(wanted: Any) -> list[type[msgspec.Struct]]:  # Any: same
+    return [
+        option
+        for option in _options(wanted)
+        if isinstance(option, type) and issubclass(option, msgspec.Struct)
+    ]
 
 
 def _item_of(wanted: Any) -> Any:  # Any: same

@@ -12,6 +12,7 @@ from remotegpu.kit import files
 from remotegpu.kit.certificates import Pair
 from remotegpu.site import backup_keys, secrets
 from remotegpu.site.bundle.topology import DATABASE, OWNER_ROLE
+from remotegpu.site.config import channels
 from remotegpu.site.config.model import S3, Config, Service
 
 Read = Callable[[str], list[str]]
@@ -85,7 +86,7 @@ def _store(offsite: S3) -> backup_keys.Store:
 
 
 def _take_in_foreign_keys(config: Config, copies: Copies) -> None:
-    """Keys of S3 services that are not ours come from the files that the configuration names."""
+    """Keys of services that are not ours come from the files that the configuration names."""
     if config.object_store:
         for reader in (*secrets.PROGRAMS, "backup"):
             copies[reader]["s3_access_key"] = _file(config.object_store.access_key_file)
@@ -93,6 +94,7 @@ def _take_in_foreign_keys(config: Config, copies: Copies) -> None:
     if config.backup.offsite:
         copies["backup"]["offsite_access_key"] = _file(config.backup.offsite.access_key_file)
         copies["backup"]["offsite_secret_key"] = _file(config.backup.offsite.secret_key_file)
+    copies["backup"] |= {name: _file(path) for name, path in channels.copies(config)}
 
 
 def _file(path: str) -> str:

@@ -1,6 +1,9 @@
 """The ``.env.*`` files: settings by service. Nothing in them is secret; secrets are named by the file they are in."""
 
+import msgspec
+
 from remotegpu.site.bundle import topology
+from remotegpu.site.config import channels
 from remotegpu.site.config.model import S3, Config
 
 HEAD = "# Rendered by `remotegpu site render` from remotegpu.yaml; what is changed here is lost.\n"
@@ -78,7 +81,8 @@ def backup(config: Config) -> dict[str, str]:
         "METRICS_PORT": str(topology.METRICS_PORT),
         "TZ": config.site.timezone,
     }
-    return settings | (_offsite(config, config.backup.offsite) if config.backup.offsite else {})
+    offsite = _offsite(config, config.backup.offsite) if config.backup.offsite else {}
+    return settings | offsite | (_alerts(config) if config.alerts.channels else {})
 
 
 def public_objects(config: Config) -> str:
@@ -115,4 +119,14 @@ def _offsite(config: Config, offsite: S3) -> dict[str, str]:
         "OFFSITE_S3_REGION": offsite.region,
         "OFFSITE_S3_ACCESS_KEY_FILE": f"{SECRETS}/offsite_access_key",
         "OFFSITE_S3_SECRET_KEY_FILE": f"{SECRETS}/offsite_secret_key",
+    }
+
+
+def _alerts(config: Config) -> dict[str, str]:
+    """Channels with the paths of their secrets, never the secrets."""
+    found = channels.in_container(config, SECRETS)
+    return {
+        "ALERT_CHANNELS": msgspec.json.encode(found).decode(),
+        "ALERT_LANGUAGE": config.alerts.language,
+        "PUBLIC_URL": topology.public_url(config),
     }

@@ -73,13 +73,22 @@ def reference(language: Language) -> str:
 def _rows(section: type[Section], language: Language, path: str) -> Iterator[tuple[str, ...]]:
     for field in msgspec.structs.fields(section):
         key = f"{path}{field.name}"
-        inner = section_in(field.type)
-        if inner is None:
+        inner = sections_in(field.type)
+        if not inner:
             expects = explain.expected_by(field.type).replace("|", "\\|")
             yield f"`{key}`", meaning(field.type, language), expects, _default(field, language)
         else:
-            yield f"**`{key}`**", meaning(field.type, language), "", _default(field, language, inner)
-            yield from _rows(inner, language, f"{key}{'.NAME' if _is_dict(field.type) else ''}.")
+            yield f"**`{key}`**", meaning(field.type, language), "", _default(field, language, inner[0])
+            for each in inner:
+                yield from _rows(each, language, f"{key}{_place(field.type, each)}.")
+
+
+def _place(annotation: Any, section: type[Section]) -> str:  # Any: what msgspec calls a type
+    """How an entry is called in the reference: by its name in a dictionary, by its kind in a list of several."""
+    if _is_dict(annotation):
+        return ".NAME"
+    tag = section.__struct_config__.tag
+    return f"[{tag}]" if tag else ""
 
 
 def _default(
@@ -91,11 +100,11 @@ def _default(
     return "" if isinstance(value, Section) else f"`{json.dumps(msgspec.to_builtins(value))}`"
 
 
-def section_in(annotation: Any) -> type[Section] | None:  # Any: what msgspec calls a type
-    """The section inside an annotation, also as content of a dictionary; None for a plain value."""
+def sections_in(annotation: Any) -> list[type[Section]]:  # Any: what msgspec calls a type
+    """The sections inside an annotation, also as content of a dictionary or list; none for a plain value."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
-        return annotation
-    return next((found for option in get_args(annotation) if (found := section_in(option))), None)
+        return [annotation]
+    return [found for option in get_args(annotation) for found in sections_in(option)]
 
 
 def _is_dict(annotation: Any) -> bool:  # Any: same

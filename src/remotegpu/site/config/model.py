@@ -13,11 +13,14 @@ Slug = r"^[a-z][a-z0-9-]{0,30}[a-z0-9]\Z"
 DomainName = r"^(?=.{4,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]\Z"
 ReleaseTag = r"^(v\d+\.\d+\.\d+(-[0-9A-Za-z.]+)?|main-[0-9a-f]{7,40})\Z"
 Path = r"^/[^\x00]*\Z"
+OptionalPath = r"^(|/[^\x00]*)\Z"
 ClockTime = r"^([01]\d|2[0-3]):[0-5]\d\Z"
 Memory = r"^[1-9]\d*(m|g)\Z"
 HttpUrl = r"^https?://[^\s]+\Z"
 
 Network4 = r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}\Z"
+ChannelName = r"^[a-z][a-z0-9-]{0,30}\Z"
+MailAddress = r"^[^@\s<>,]{1,64}@[^@\s<>,]{1,253}\Z"
 AgeRecipient = r"^age1[02-9ac-hj-np-z]{58}\Z"
 
 Service = Literal[
@@ -323,6 +326,135 @@ class Backup(Section, kw_only=True, frozen=True):
     ) = None
 
 
+class Channel(Section, kw_only=True, frozen=True, tag_field="kind"):
+    """What every way to tell somebody has."""
+
+    name: Annotated[
+        str,
+        about(
+            "Name of the channel in messages, metrics and commands.",
+            "通道名称，用于消息、指标和命令。",
+            pattern=ChannelName,
+            says="up to 31 lower-case letters, digits or hyphens, beginning with a letter",
+        ),
+    ]
+    ca_file: Annotated[
+        str,
+        about(
+            "PEM file of the authority to trust when the other side has no public certificate.",
+            "对方未使用公共证书时，所信任的 CA 的 PEM 文件。",
+            pattern=OptionalPath,
+            says="an absolute path",
+        ),
+    ] = ""
+
+
+UrlFile = Annotated[
+    str,
+    about(
+        "File with the URL, which is a secret: who knows it can post.",
+        "存放 URL 的文件；URL 属于机密，知道它即可发送消息。",
+        pattern=Path,
+        says="an absolute path of a file (the URL itself never stands here)",
+    ),
+]
+RobotSecretFile = Annotated[
+    str,
+    about(
+        "File with the secret of a robot that wants signatures.",
+        "启用签名校验的机器人的密钥文件。",
+        pattern=OptionalPath,
+        says="an absolute path",
+    ),
+]
+
+
+class WecomChannel(Channel, kw_only=True, frozen=True, tag="wecom"):
+    """A robot of a WeCom group."""
+
+    url_file: UrlFile
+
+
+class DingtalkChannel(Channel, kw_only=True, frozen=True, tag="dingtalk"):
+    """A robot of a DingTalk group."""
+
+    url_file: UrlFile
+    secret_file: RobotSecretFile = ""
+
+
+class FeishuChannel(Channel, kw_only=True, frozen=True, tag="feishu"):
+    """A robot of a Feishu group."""
+
+    url_file: UrlFile
+    secret_file: RobotSecretFile = ""
+
+
+class WebhookChannel(Channel, kw_only=True, frozen=True, tag="webhook"):
+    """A program of one's own."""
+
+    url_file: UrlFile
+    secret_file: Annotated[
+        str,
+        about(
+            "File with the secret that signs requests (Standard Webhooks: whsec_ and base64).",
+            "请求签名密钥文件（Standard Webhooks：whsec_ 加 base64）。",
+            pattern=Path,
+            says="an absolute path",
+        ),
+    ]
+
+
+class EmailChannel(Channel, kw_only=True, frozen=True, tag="email"):
+    """A mail server."""
+
+    host: Annotated[
+        str,
+        about("Mail server.", "邮件服务器。", pattern=r"^[A-Za-z0-9.:-]{1,253}\Z", says="a host name"),
+    ]
+    port: Annotated[int, about("Its port.", "端口。", ge=1, le=65535)] = 587
+    security: Annotated[
+        Literal["starttls", "tls"],
+        about(
+            "starttls: encrypted after the greeting (port 587). tls: from the first byte (port 465).",
+            "starttls：问候之后加密（587 端口）。tls：从一开始就加密（465 端口）。",
+        ),
+    ] = "starttls"
+    user: Annotated[str, about("Name to sign in with. Empty: without.", "登录名。留空：不登录。")] = ""
+    password_file: Annotated[
+        str,
+        about(
+            "File with the password of user.",
+            "user 的密码文件。",
+            pattern=OptionalPath,
+            says="an absolute path",
+        ),
+    ] = ""
+    sender: Annotated[
+        str,
+        about("Address that mails come from.", "发件人地址。", pattern=MailAddress, says="an e-mail address"),
+    ]
+    recipients: Annotated[
+        list[Annotated[str, about("An address.", "地址。", pattern=MailAddress, says="an e-mail address")]],
+        about("Addresses that mails go to.", "收件人地址。", min_length=1, says="a list of e-mail addresses"),
+    ]
+
+
+AnyChannel = WecomChannel | DingtalkChannel | FeishuChannel | WebhookChannel | EmailChannel
+
+
+class Alerts(Section, kw_only=True, frozen=True):
+    language: Annotated[Literal["en", "zh"], about("Language of the messages.", "消息语言。")] = "zh"
+    channels: Annotated[
+        list[AnyChannel],
+        about(
+            "Where people are told that backups, drills, deployments or restores failed, and that they work again. "
+            "For example [{kind: wecom, name: ops, url_file: /etc/remotegpu/wecom.url}].",
+            "备份、恢复演练、部署或恢复失败以及重新正常时的通知去向。"
+            "例如 [{kind: wecom, name: ops, url_file: /etc/remotegpu/wecom.url}]。",
+        ),
+    ] = []
+
+
 class Limits(Section, kw_only=True, frozen=True):
     cpus: Annotated[float, about("CPU cores.", "CPU 核数。", ge=0.1, le=1024)] | None = None
     memory: (
@@ -354,6 +486,7 @@ class Config(Section, kw_only=True, frozen=True):
     tls: Annotated[Tls, about("Certificates.", "证书。")] = Tls()
     network: Annotated[Network, about("Ports and addresses.", "端口与地址。")] = Network()
     backup: Annotated[Backup, about("Backups.", "备份。")] = Backup()
+    alerts: Annotated[Alerts, about("Who is told of failures.", "故障通知。")] = Alerts()
     limits: Annotated[
         dict[Service, Limits],
         about(

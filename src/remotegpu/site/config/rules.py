@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator
 from ipaddress import IPv4Network, ip_address
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from remotegpu.site.config.model import Config
+from remotegpu.site.config.model import Config, EmailChannel
 from remotegpu.site.config.problems import ConfigProblem, closest
 from remotegpu.site.config.versions import is_fixed, manifest
 
@@ -147,6 +147,27 @@ def _offsite(config: Config) -> Iterator[ConfigProblem]:
         yield ConfigProblem("backup.offsite.endpoint", offsite.endpoint, "a URL with https://", remedy)
 
 
+def _alerts(config: Config) -> Iterator[ConfigProblem]:
+    """Files, metrics and commands go by the names."""
+    seen: set[str] = set()
+    for number, channel in enumerate(config.alerts.channels):
+        key = f"alerts.channels[{number}]"
+        if channel.name in seen:
+            remedy = "Give each channel a name of its own."
+            yield ConfigProblem(f"{key}.name", f"{channel.name} again", "another name", remedy)
+        seen.add(channel.name)
+        if isinstance(channel, EmailChannel):
+            yield from _sign_in(key, channel)
+
+
+def _sign_in(key: str, channel: EmailChannel) -> Iterator[ConfigProblem]:
+    remedy = "Fill in both, or none for a server that wants no sign-in."
+    if channel.user and not channel.password_file:
+        yield ConfigProblem(f"{key}.password_file", "nothing", "a file, because user is set", remedy)
+    if channel.password_file and not channel.user:
+        yield ConfigProblem(f"{key}.user", "nothing", "a name, because password_file is set", remedy)
+
+
 def _images(config: Config) -> Iterator[ConfigProblem]:
     for component, image in config.images.items():
         if component not in manifest():
@@ -172,6 +193,7 @@ RULES: tuple[tuple[Callable[[Config], Iterator[ConfigProblem]], tuple[str, ...]]
     (_tls, ("tls",)),
     (_network, ("network", "components")),
     (_backup, ("backup",)),
+    (_alerts, ("alerts",)),
     (_offsite, ("backup",)),
     (_images, ("images",)),
 )
