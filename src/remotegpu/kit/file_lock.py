@@ -20,8 +20,14 @@ class LockedError(Exception):
 
 
 @contextmanager
-def held(path: Path, holder: Mapping[str, Any]) -> Generator[None]:  # Any: JSON
-    """Hold the lock, with ``holder`` written into it. Raises :class:`LockedError`."""
+def held(
+    path: Path, holder: Mapping[str, Any], *, with_children: bool = False
+) -> Generator[None]:  # Any: JSON
+    """Hold the lock, with ``holder`` written into it. Raises :class:`LockedError`.
+
+    ``with_children``: when the holder is killed, processes that it started with ``close_fds=False`` hold it until the
+    last of them has ended.
+    """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -30,7 +36,13 @@ def held(path: Path, holder: Mapping[str, Any]) -> Generator[None]:  # Any: JSON
             raise LockedError(path, files.read_json(path) or {}) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, files.to_json(dict(holder)).encode(), 0)
-        yield
+        os.set_inheritable(descriptor, with_children)
+        try:
+            yield
+        finally:
+            fcntl.flock(
+                descriptor, fcntl.LOCK_UN
+            )  # for children too: whoever is not killed has seen them end
     finally:
         os.close(descriptor)
 

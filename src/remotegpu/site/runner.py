@@ -89,6 +89,7 @@ def attempt(command: Command) -> Done:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            close_fds=False,  # what is inheritable on purpose: the site's lock lasts as long as any of this does
         )
     except OSError as error:
         return Done(NOT_FOUND, command.without_secrets(f"{error.strerror}: {command.argv[0]}"), 0.0)

@@ -10,7 +10,7 @@ from remotegpu.site.place import Place
 
 @contextmanager
 def held(place: Place, why: str) -> Generator[None]:
-    """Raises :class:`~remotegpu.site.lock.SiteBusyError`."""
+    """Raises :class:`~remotegpu.site.lock.SiteBusyError`, also while a killed one's Docker command still works."""
     place.directory.mkdir(parents=True, exist_ok=True)
-    with lock.held(place.directory, why, utc_now()):
+    with lock.held(place.directory, why, utc_now(), with_children=True):
         yield
