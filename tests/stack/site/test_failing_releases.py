@@ -92,5 +92,7 @@ def test_one_whose_migration_fails(  # noqa: PLR0917 - fixtures
     variants.with_backend(version, f"COPY {name}.py {versions_folder}/", files=script)
     done = deploy_in_vain(site, admin, version, "--no-backup")
     assert "no_such_function" in done.said
+    assert "The end of" not in done.said, "the logs of services have nothing to do with it"
+    assert not re.search(r"Container .* (Creating|Created|Running)", done.said)
     assert f"{at_first} serves" in done.said
     assert site.psql("SELECT max(version_num) FROM alembic_version") == migration_files.HEAD

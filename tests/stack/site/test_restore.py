@@ -109,11 +109,12 @@ def test_what_cannot_be_done_is_refused_and_nothing_is_touched(
     site: Site, at_first: str, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
     assert at_first
-    before, names = contents(site), databases(site)
+    before, names, journal = contents(site), databases(site), site.journal()
     done = site.try_to("restore", *arguments)
     assert done.code == code
     assert said in done.said + done.output
     assert (contents(site), databases(site)) == (before, names)
+    assert site.journal() == journal, "there is nothing to go on from, and nothing for the status to warn of"
     assert site.door.answers()
 
 

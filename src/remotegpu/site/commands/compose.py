@@ -42,8 +42,11 @@ class Compose:
         return self._command("rm", "--stop", "--force", *services, timeout_s=within_s)
 
     def run_once(self, service: str, *arguments: str, timeout_s: float) -> Command:
-        """A container of its own for one command; it goes away with it."""
-        return self._command("run", "--rm", "--no-deps", "--no-TTY", service, *arguments, timeout_s=timeout_s)
+        """A container of its own for one command; it goes away with it. Only the command's own words are shown."""
+        quietly = ("--progress", "quiet")
+        return self._command(
+            *quietly, "run", "--rm", "--no-deps", "--no-TTY", service, *arguments, timeout_s=timeout_s
+        )
 
     def execute(self, service: str, *arguments: str, stdin: bytes = b"", timeout_s: float = 60.0) -> Command:
         """A command in the running container."""

@@ -25,12 +25,16 @@ PROBE_WITHIN = timedelta(seconds=20)
 
 @dataclass(frozen=True)
 class Step:
-    """``act`` returns what is worth saying of it. ``applies``: whether there is anything to do."""
+    """``act`` returns what is worth saying of it. ``applies``: whether there is anything to do.
+
+    ``of_services``: why it failed is in the logs of the site's services, rather than in what its commands said.
+    """
 
     name: str
     title: str
     act: Callable[[Deployment], str]
     applies: Callable[[Deployment], bool] = lambda _: True
+    of_services: bool = False
 
 
 def write_bundle(deployment: Deployment) -> str:
@@ -276,21 +280,23 @@ def _has_data(deployment: Deployment) -> bool:
 
 STEPS: tuple[Step, ...] = (
     Step("bundle", "write configuration and secrets", write_bundle),
-    Step("stores", "start database, cache and object store", start_stores),
+    Step("stores", "start database, cache and object store", start_stores, of_services=True),
     Step("roles", "make the database's roles", make_roles),
     Step("backup", "back up the database", back_up, _has_data),
     Step("migrate-pre", "migrate what the new release needs", migrate_before, _is_new),
     Step("objects", "prepare the object store", prepare_objects, _stores_change),
-    Step("vacate", "empty the slot", empty_slot, _has_previous),
-    Step("start", "start the release beside the old one", start_release),
-    Step("candidate", "show it to nginx", show_to_nginx),
-    Step("probe", "ask it through nginx", probe_through_nginx),
-    Step("switch", "switch", switch, _has_previous),
+    Step("vacate", "empty the slot", empty_slot, _has_previous, of_services=True),
+    Step("start", "start the release beside the old one", start_release, of_services=True),
+    Step("candidate", "show it to nginx", show_to_nginx, of_services=True),
+    Step("probe", "ask it through nginx", probe_through_nginx, of_services=True),
+    Step("switch", "switch", switch, _has_previous, of_services=True),
     Step("certificate", "bring the public certificate", bring_certificate, _is_public),
-    Step("worker", "replace worker and backups", replace_worker),
-    Step("watch", "watch it serve", watching.watch),
-    Step("settle", "let it serve alone", settle, _has_previous),
-    Step("retire", "stop the old release where migrations need it", watching.retire, _is_new),
+    Step("worker", "replace worker and backups", replace_worker, of_services=True),
+    Step("watch", "watch it serve", watching.watch, of_services=True),
+    Step("settle", "let it serve alone", settle, _has_previous, of_services=True),
+    Step(
+        "retire", "stop the old release where migrations need it", watching.retire, _is_new, of_services=True
+    ),
     Step("migrate-post", "migrate what the old release needed", migrate_after, _is_new),
     Step("record", "record the release", record),
 )

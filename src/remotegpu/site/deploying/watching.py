@@ -1,20 +1,17 @@
 """Whether a release serves well, and whether the older one still has somebody on it."""
 
-import json
 import time
 from datetime import datetime, timedelta
-from typing import Any
 
 from remotegpu.kit.clock import utc_now
 from remotegpu.site import runner
 from remotegpu.site.bundle import topology
 from remotegpu.site.bundle.topology import Slot
-from remotegpu.site.deploying import decisions, schema
+from remotegpu.site.deploying import decisions, health, schema
 from remotegpu.site.deploying.deployment import DeployError, Deployment, wait_until
 
 ESTABLISHED = "01"
 """State of a TCP connection in ``/proc/net/tcp``."""
-LOG_LINES = 20
 LEAST_WATCH_S = 3.0
 
 
@@ -48,46 +45,21 @@ def _traffic(deployment: Deployment, since: str) -> decisions.Traffic:
 
 
 def _require_healthy(deployment: Deployment) -> None:
-    found = containers(deployment)
-    for service in (deployment.backend, deployment.frontend, "worker"):
-        _require_well(service, found)  # each was well before: it fell over
+    """Each was well before: one that is not fell over."""
+    services = (deployment.backend, deployment.frontend, "worker")
+    health.require_well(services, health.containers(deployment.compose))
 
 
 def start(deployment: Deployment, *services: str, within_s: int) -> None:
-    """Have them run, and be well. Raises :class:`DeployError` and :class:`~remotegpu.site.runner.CommandError`.
-
-    Compose ends with 0 also when the time is over before they are, so they are looked at.
-    """
-    runner.run(deployment.compose.start(*services, within_s=within_s))
-    found = containers(deployment)
-    for service in services:
-        _require_well(service, found, f" after {within_s} s")
-
-
-def _require_well(
-    service: str, found: list[dict[str, Any]], when: str = ""
-) -> None:  # Any: Compose's own JSON
-    entry = next((one for one in found if one.get("Service") == service), {})
-    state, health = entry.get("State", "missing"), entry.get("Health", "")
-    if state != "running" or health in {"starting", "unhealthy"}:
-        shown = health if state == "running" else state
-        raise DeployError(f"{service} is {shown}{when}, expected running and healthy")
-
-
-def containers(deployment: Deployment) -> list[dict[str, Any]]:  # Any: Compose's own JSON
-    """Of the whole site."""
-    return _objects(runner.run(deployment.compose.containers()).output)
-
-
-def _objects(output: str) -> list[dict[str, Any]]:  # Any: same
-    return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    """Have them run, and be well. Raises :class:`DeployError` and :class:`~remotegpu.site.runner.CommandError`."""
+    health.start(deployment.compose, *services, within_s=within_s)
 
 
 def slot_is_as_wanted(deployment: Deployment) -> bool:
     """Whether the slot holds running containers of this very release, with the secrets as they are."""
     images, slot = deployment.plan.image_ids, deployment.plan.slot
     wanted_secrets = deployment.variables().get(f"BACKEND_{slot.upper()}_SECRETS", "")
-    found = {str(entry.get("Service")): entry for entry in containers(deployment)}
+    found = {str(entry.get("Service")): entry for entry in health.containers(deployment.compose)}
     backend, frontend = found.get(deployment.backend, {}), found.get(deployment.frontend, {})
     return (
         all(entry.get("State") == "running" for entry in (backend, frontend))
@@ -95,27 +67,6 @@ def slot_is_as_wanted(deployment: Deployment) -> bool:
         and frontend.get("Image") == images["frontend"]
         and f"org.remotegpu.secrets={wanted_secrets}" in str(backend.get("Labels", "")).split(",")
     )
-
-
-def last_words(deployment: Deployment) -> str:
-    """The end of the log of every container that is not well, for the message that says why a release did not do.
-
-    Whatever state the engine is in: nothing that goes wrong here may keep the old release from coming back.
-    """
-    shown = runner.attempt(deployment.compose.containers()).output
-    found = {str(entry["Service"]): entry for entry in _objects(shown)}
-    unwell = [
-        service
-        for service, entry in found.items()
-        if entry.get("State") != "running" or entry.get("Health") not in {"", "healthy"}
-    ]
-    services = unwell or [service for service in (deployment.backend,) if service in found]
-    return "\n".join(_end_of_log(deployment, service) for service in services)
-
-
-def _end_of_log(deployment: Deployment, service: str) -> str:
-    said = runner.attempt(deployment.compose.logs(service, lines=LOG_LINES)).output.rstrip()
-    return f"The end of {service}'s log:\n{said or '(it wrote nothing)'}"
 
 
 def drain(deployment: Deployment, slot: Slot) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from remotegpu.kit.clock import utc_now
 from remotegpu.site import images
 from remotegpu.site.bundle.render import render
-from remotegpu.site.deploying import decisions, preflight, pruning, schema, undoing, watching
+from remotegpu.site.deploying import decisions, health, preflight, pruning, schema, undoing
 from remotegpu.site.deploying.deployment import DeployError, Deployment, Kind, Plan, Progress
 from remotegpu.site.deploying.steps import STEPS, Step
 from remotegpu.site.images import ImageError
@@ -226,21 +226,26 @@ def carry_out(deployment: Deployment, progress: Progress) -> Release:
     done = runs[deployment.plan.id].done
     if len(done) > 1:
         progress("resume", f"{deployment.plan.version} goes on after {sorted_last(done)}")
-    try:
-        for step in STEPS:
+    for step in STEPS:
+        try:
             if step.name not in done and step.applies(deployment):
                 take(step, deployment, progress)
-    except FAILURES as error:
-        words = watching.last_words(deployment)
-        serves = take_back(deployment, progress, str(error))
-        raise DeployError(
-            f"{deployment.plan.version} did not come into service: {error}\n{serves}.\n{words}"
-        ) from error
+        except FAILURES as error:
+            words = last_words(deployment) if step.of_services else ""
+            serves = take_back(deployment, progress, str(error))
+            raise DeployError(
+                f"{deployment.plan.version} did not come into service: {error}\n{serves}.\n{words}".rstrip()
+            ) from error
     deployment.end("done")
     pruning.prune(deployment)
     release = deployment.releases.current()
     assert release
     return release
+
+
+def last_words(deployment: Deployment) -> str:
+    """Of what is not well, or else of the release."""
+    return health.last_words(deployment.compose, deployment.backend)
 
 
 def sorted_last(done: frozenset[str]) -> str:
@@ -268,7 +273,7 @@ def take_back(deployment: Deployment, progress: Progress, reason: str) -> str:
         deployment.note(UNDO, "failed", str(error))
         raise DeployError(
             f"{deployment.plan.version} did not come into service: {reason}\nTaking it back failed as well: {error}\n"
-            f"{watching.last_words(deployment)}\n"
+            f"{last_words(deployment)}\n"
             "Mend what it says, then run `remotegpu site rollback`: it takes this back first."
         ) from error
     deployment.note(UNDO, "done", serves)

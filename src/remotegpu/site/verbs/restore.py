@@ -12,6 +12,7 @@ from remotegpu.kit.clock import utc_now
 from remotegpu.site import runner
 from remotegpu.site.bundle import topology
 from remotegpu.site.commands.compose import Compose
+from remotegpu.site.deploying import health
 from remotegpu.site.deploying.deployment import DeployError, Progress
 from remotegpu.site.deploying.schema import last_json
 from remotegpu.site.deploying.steps import BACKUP_S, MIGRATION_S
@@ -100,15 +101,12 @@ def restore(place: Place, progress: Progress, source: Source) -> Restored:
         finish_cut_short(place, progress)
         work = Restoring(place, progress)
         new = f"remotegpu_restored_{utc_now():%Y%m%d_%H%M%S}"
-        work.note("plan", "done", f"{source} into {new}")
         try:
-            work.step("restore", f"restore {source} beside the running database")
+            progress("restore", f"restore {source} beside the running database")
             copied = work.backups("restore", "--into", new, *source.options)["restored"]
-            before = _put_in_place(work, new)
+            before = _in_the_journal(work, f"{source} into {new}", new)
         except (DeployError, CommandError) as error:
-            work.note(END, "failed", str(error))
             raise DeployError(f"nothing was restored, the data is as it was: {error}") from error
-        work.note(END, "done", before)
         return Restored(topology.DATABASE, before, copied["rows"])
 
 
@@ -119,6 +117,18 @@ def restore_into(place: Place, progress: Progress, source: Source, name: str) ->
         progress("restore", f"restore {source} into {name}")
         copied = work.backups("restore", "--into", name, *source.options)["restored"]
         return Restored(name, "", copied["rows"])
+
+
+def _in_the_journal(work: Restoring, what: str, new: str) -> str:
+    """From here on the site is changed; a restore that is refused before is nothing to go on from."""
+    work.note("plan", "done", what)
+    try:
+        before = _put_in_place(work, new)
+    except (DeployError, CommandError) as error:
+        work.note(END, "failed", str(error))
+        raise
+    work.note(END, "done", before)
+    return before
 
 
 def _put_in_place(work: Restoring, new: str) -> str:
@@ -146,10 +156,16 @@ def _put_in_place(work: Restoring, new: str) -> str:
 
 
 def start_serving(compose: Compose, release: Release, place: Place) -> None:
-    """The release that serves, and its worker; healthy when this returns."""
+    """The release that serves, and its worker; healthy when this returns.
+
+    Raises :class:`DeployError` with the end of the log of what is not.
+    """
     within = place.config.release.start_seconds
     services = (f"backend-{release.slot}", f"frontend-{release.slot}", "worker", "backup")
-    runner.run(compose.start(*services, within_s=within))
+    try:
+        health.start(compose, *services, within_s=within)
+    except (DeployError, CommandError) as error:
+        raise DeployError(f"{error}\n{health.last_words(compose, services[0])}".rstrip()) from error
 
 
 def finish_cut_short(place: Place, progress: Progress) -> None:
