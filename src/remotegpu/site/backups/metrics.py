@@ -4,10 +4,10 @@ import shutil
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from remotegpu.site.backups import drill, offsite, outcomes, wal
+from remotegpu.site.backups import drill, offsite, outbox, outcomes, wal
 from remotegpu.site.backups.errors import BackupError
 from remotegpu.site.backups.manifests import KINDS, Manifest
 from remotegpu.site.backups.settings import Settings
@@ -15,6 +15,7 @@ from remotegpu.site.backups.store import Store
 
 PREFIX = "remotegpu_backup_"
 KIND = ("kind",)
+CHANNEL = ("channel",)
 FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "last_success_timestamp_seconds": ("When the newest backup was finished.", KIND),
     "last_failure_timestamp_seconds": ("When a backup failed last.", KIND),
@@ -35,6 +36,11 @@ FAMILIES: dict[str, tuple[str, tuple[str, ...]]] = {
     "wal_archive_failing": ("Whether the last attempt to archive WAL failed.", ()),
     "wal_waiting_segments": ("WAL segments that are full and not archived.", ()),
     "database_up": ("Whether PostgreSQL answers.", ()),
+    "notifications_sent_total": ("Messages that an alert channel took.", CHANNEL),
+    "notifications_failed_total": ("Attempts to send a message that failed.", CHANNEL),
+    "notifications_given_up_total": ("Messages that were too old or too many to be sent.", CHANNEL),
+    "notifications_waiting": ("Messages that are to be sent, or sent again.", CHANNEL),
+    "notifications_healthy": ("Whether the last attempt to send one succeeded.", CHANNEL),
     "disk_free_bytes": ("Bytes free where backups and scratch clusters are.", ("folder",)),
 }
 """Every metric there is, without the prefix: help, labels."""
@@ -55,7 +61,9 @@ class Backups(Collector):
 
     def collect(self) -> Iterator[Metric]:
         families = {
-            name: GaugeMetricFamily(PREFIX + name, text, labels=labels)
+            name: (CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily)(
+                PREFIX + name, text, labels=labels
+            )
             for name, (text, labels) in FAMILIES.items()
         }
         for name, labels, value in samples(self._settings):
@@ -76,6 +84,7 @@ def samples(settings: Settings) -> Iterator[Sample]:
         yield from _of_kind(settings, kind, [each for each in found if each.kind == kind])
     yield from _of_checks(settings)
     yield from _of_wal(settings)
+    yield from _of_channels(settings)
     for name, folder in (("backups", settings.backup_dir), ("scratch", settings.scratch_dir)):
         if folder.is_dir():
             yield "disk_free_bytes", (name,), shutil.disk_usage(folder).free
@@ -128,3 +137,14 @@ def _of_wal(settings: Settings) -> Iterator[Sample]:
     yield "wal_archive_lag_seconds", (), status.lag_s
     yield "wal_archive_failing", (), float(status.failing)
     yield "wal_waiting_segments", (), status.waiting
+
+
+def _of_channels(settings: Settings) -> Iterator[Sample]:
+    state = outbox.read(settings.backup_dir)
+    for channel in settings.alerts.channels:
+        labels, told = (channel.name,), state.channels.get(channel.name, outbox.Deliveries())
+        yield "notifications_sent_total", labels, told.sent
+        yield "notifications_failed_total", labels, told.failed
+        yield "notifications_given_up_total", labels, told.given_up
+        yield "notifications_waiting", labels, sum(one.channel == channel.name for one in state.waiting)
+        yield "notifications_healthy", labels, float(told.is_well)

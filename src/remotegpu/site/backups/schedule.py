@@ -12,12 +12,15 @@ import psycopg
 import structlog
 
 from remotegpu.kit import file_lock, files
+from remotegpu.kit.channels import sending
 from remotegpu.kit.clock import utc_now
 from remotegpu.site.backups import drill, due, making, metrics, outcomes, upkeep, wal
 from remotegpu.site.backups.due import Job, Progress
 from remotegpu.site.backups.errors import BackupError, NotGoodError, UsageError
 from remotegpu.site.backups.manifests import Kind
+from remotegpu.site.backups.notices import Speaker
 from remotegpu.site.backups.settings import Settings
+from remotegpu.site.backups.telling import Teller
 from remotegpu.site.backups.work import restoring, writing
 from remotegpu.site.lock import SiteBusyError
 
@@ -49,18 +52,28 @@ def run(settings: Settings, *, once: bool) -> None:
     files.make_directory((settings.backup_dir / LOCK).parent)
     try:
         with file_lock.held(settings.backup_dir / LOCK, {"since": utc_now().isoformat()}):
+            teller = teller_of(settings)
             if not once:
                 metrics.serve(settings)
                 threading.Thread(target=_keep_handing_over, args=(settings,), daemon=True).start()
+                threading.Thread(target=teller.keep_delivering, daemon=True).start()
             log.info(
                 "schedule began",
                 jobs=[job.name for job in jobs(settings)],
                 metrics_port=settings.metrics_port,
+                channels=[channel.name for channel in settings.alerts.channels],
             )
-            _go_on(settings, once=once)
+            _go_on(settings, teller, once=once)
+            teller.deliver()
     except file_lock.LockedError as error:
         since = error.holder.get("since", "?")
         raise UsageError(f"found a schedule at work since {since}, expected one at most for a site") from None
+
+
+def teller_of(settings: Settings) -> Teller:
+    alerts = settings.alerts
+    speaker = Speaker(site=settings.site, language=alerts.language, zone=settings.zone, link=alerts.link)
+    return Teller(settings.backup_dir, alerts.channels, speaker, sending.send)
 
 
 def _keep_handing_over(settings: Settings) -> None:
@@ -74,15 +87,15 @@ def _keep_handing_over(settings: Settings) -> None:
         time.sleep(HAND_OVER_S)
 
 
-def _go_on(settings: Settings, *, once: bool) -> None:
+def _go_on(settings: Settings, teller: Teller, *, once: bool) -> None:
     """One turn after the other."""
     path = settings.backup_dir / STATE
     wanted = jobs(settings)
     progress = remember(path, wanted, settings)
     while True:
         for job in due.due(wanted, progress, utc_now(), settings.zone):
-            progress[job.name] = _attempt(settings, job, progress.get(job.name, Progress()))
-            save(path, progress)
+            progress[job.name] = _attempt(settings, teller, job, progress.get(job.name, Progress()))
+            _keep(path, progress)
         if once:
             return
         time.sleep(due.wait_s(wanted, progress, utc_now(), settings.zone, LONGEST_WAIT_S))
@@ -101,11 +114,19 @@ def remember(path: Path, wanted: Sequence[Job], settings: Settings) -> dict[str,
     return progress
 
 
+def _keep(path: Path, progress: dict[str, Progress]) -> None:
+    """A full disk stops no backup that needs none, and nobody from being told of it."""
+    try:
+        save(path, progress)
+    except OSError as error:
+        log.warning("cannot keep what was done", error=str(error))
+
+
 def save(path: Path, progress: dict[str, Progress]) -> None:
     files.write_private(path, msgspec.json.encode(progress))
 
 
-def _attempt(settings: Settings, job: Job, before: Progress) -> Progress:
+def _attempt(settings: Settings, teller: Teller, job: Job, before: Progress) -> Progress:
     began = utc_now()
     log.info("job began", job=job.name)
     try:
@@ -115,7 +136,10 @@ def _attempt(settings: Settings, job: Job, before: Progress) -> Progress:
         return due.busy(before, utc_now())
     except Exception as error:  # noqa: BLE001 - whatever it is, the other jobs go on; it is in the log and the metrics
         _report(job, error, began)
-        return due.failed(job, before, began, utc_now(), settings.zone)
+        after = due.failed(job, before, began, utc_now(), settings.zone)
+        teller.job_failed(job.name, str(error), began, is_final=after.attempts == 0)
+        return after
+    teller.job_worked(job.name)
     log.info("job done", job=job.name, seconds=_since(began))
     return due.succeeded(job, began, settings.zone)
 

@@ -8,7 +8,11 @@ from datetime import UTC, time, tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
+
+from remotegpu.kit.channels.models import Channel
 from remotegpu.kit.environment import Environment, parse_port
+from remotegpu.site.backups.notices import WORDS, Language
 
 NAME = re.compile(r"[a-z_][a-z0-9_]{0,39}")
 """What a database may be called: short enough that names made out of it fit into PostgreSQL's 63 bytes."""
@@ -43,6 +47,15 @@ class OffsiteSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AlertSettings:
+    """Whom to tell of failures, in which language. ``link``: the site's address. Secrets stay in their files."""
+
+    channels: tuple[Channel, ...]
+    language: Language
+    link: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """``socket_dir``: where the live PostgreSQL listens. ``data_dir``: its files, read-only here.
 
@@ -69,6 +82,7 @@ class Settings:
     redis: RedisSettings | None
     objects: BucketSettings | None
     offsite: OffsiteSettings | None
+    alerts: AlertSettings
     metrics_port: int
 
 
@@ -94,6 +108,7 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         redis=_redis(env),
         objects=_bucket(env, "S3_"),
         offsite=_offsite(env),
+        alerts=_alerts(env),
         metrics_port=env.parsed("METRICS_PORT", "9108", parse_port, 9108),
     )
     env.finish()
@@ -181,3 +196,24 @@ def _url(text: str) -> str:
     if not re.fullmatch(r"https?://[^/\s]+/?", text):
         raise ValueError(f"found {text!r}, expected http(s)://host:port")
     return text.rstrip("/")
+
+
+def _alerts(env: Environment) -> AlertSettings:
+    return AlertSettings(
+        channels=env.parsed("ALERT_CHANNELS", "[]", _channels, ()),
+        language=env.parsed("ALERT_LANGUAGE", "zh", _language, "zh"),
+        link=env.text("PUBLIC_URL", ""),
+    )
+
+
+def _channels(text: str) -> tuple[Channel, ...]:
+    try:
+        return msgspec.json.decode(text, type=tuple[Channel, ...])
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"found what is no list of channels: {error}") from None
+
+
+def _language(text: str) -> Language:
+    if text not in WORDS:
+        raise ValueError(f"found {text!r}, expected one of {', '.join(WORDS)}")
+    return text

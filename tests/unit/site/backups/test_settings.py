@@ -56,3 +56,16 @@ def test_every_problem_is_said_at_once() -> None:
         "OFFSITE_AGE_RECIPIENT",
     ):
         assert f"- {key}: " in said
+
+
+def test_channels_come_whole_and_without_their_secrets() -> None:
+    found = load(
+        {"ALERT_CHANNELS": '[{"kind":"wecom","name":"ops","url_file":"/run/secrets/channel_ops_url"}]'}
+    )
+    assert [channel.name for channel in found.alerts.channels] == ["ops"]
+    assert found.alerts.language == "zh"
+    for wrong in ('[{"kind":"slack"}]', "no json", '[{"kind":"wecom","name":"ops"}]'):
+        with pytest.raises(SettingsError, match="ALERT_CHANNELS: found what is no list of channels"):
+            load({"ALERT_CHANNELS": wrong, "ALERT_LANGUAGE": "en"})
+    with pytest.raises(SettingsError, match="ALERT_LANGUAGE: found 'de', expected one of en, zh"):
+        load({"ALERT_LANGUAGE": "de"})
