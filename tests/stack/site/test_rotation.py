@@ -5,7 +5,8 @@ import time
 
 import pyrage
 
-from remotegpu.site import keeping
+from remotegpu.kit import file_lock
+from remotegpu.site import keeping, lock
 from stack.site import visitors
 from stack.site.bed import Site
 from stack.site.people import Account, Session, session_of, sign_in
@@ -76,6 +77,14 @@ def test_every_secret_is_replaced_and_nobody_notices(
     every_moment_can_be_restored(site, before_it)
 
 
+def until_free(site: Site) -> None:
+    """What a killed command started holds the site until it has ended."""
+    deadline = time.monotonic() + NEW_TOKEN_S
+    while file_lock.is_held(site.directory / lock.FILE_NAME):
+        assert time.monotonic() < deadline, f"still held after {NEW_TOKEN_S} s"
+        time.sleep(0.2)
+
+
 def a_moment_with_a_base_backup(site: Site) -> str:
     """The base backup is of a second before."""
     site.do("backup", "--kind", "base")
@@ -112,6 +121,7 @@ def test_a_new_encryption_key_survives_a_kill_and_is_in_the_bundle_of_secrets(
         new = site.secret("backup_cipher_key")[0]
         killed.kill()
         killed.wait()
+        until_free(site)
         site.do(*rotate)
         report = load.stop()
     visitors.require_no_failure(report, PER_SECOND)

@@ -46,6 +46,8 @@ def database(config: Config) -> dict[str, str]:
         # sorts the same whatever the image's C library is, so that no new image breaks an index
         "--locale-provider=builtin --builtin-locale=C.UTF-8 --locale=C.UTF-8",
         "PGDATA": "/var/lib/postgresql/data",
+        # also for `pgbackrest info` by hand: where a repository is may stand in the stanza's section
+        "PGBACKREST_STANZA": topology.DATABASE,
         "PGBACKREST_CONFIG": "/etc/postgresql/pgbackrest.conf",
         "PGBACKREST_CONFIG_INCLUDE_PATH": SECRETS,
         "TZ": config.site.timezone,
