@@ -142,6 +142,7 @@ class Bed:
             "redis",
             "rustfs",
             "backups",
+            "elsewhere",
             "scratch",
             "secrets",
             "redis-acl",
@@ -164,6 +165,15 @@ class Bed:
         wanted = backup_keys.configurations(backup_keys.ring(lines), "remotegpu", None)
         for path, content in wanted.items():
             self.secret(f"secrets/{path}", content)
+
+    def second_repository(self) -> None:
+        """From here on pgBackRest has one off the node too. In a folder: what it does is the same as in a bucket."""
+        path = self.root / "etc/pgbackrest.conf"
+        lines = "repo2-path=/elsewhere\nrepo2-cipher-type=aes-256-cbc\nrepo2-bundle=y\n"
+        path.write_text(PGBACKREST_CONF.replace("compress-type", f"{lines}compress-type"))
+        for name in ("pgbackrest.conf", "restore/pgbackrest.conf"):
+            keys = (self.root / "secrets" / name).read_text().rstrip()
+            self.secret(f"secrets/{name}", f"{keys}\nrepo2-cipher-pass={FIRST_KEY}\n")
 
     def secret(self, path: str, content: str) -> None:
         """A file that only the containers' account may read. The old content is there until the new one is whole."""
@@ -218,6 +228,7 @@ class Bed:
                 f"{self.root}/etc/pgbackrest.conf:/etc/pgbackrest/pgbackrest.conf:ro",
                 f"{self.root}/secrets:/run/secrets:ro",
                 f"{self.root}/backups:/backups",
+                f"{self.root}/elsewhere:/elsewhere",
             ]
         arguments = [part for mount in wanted for part in ("--volume", mount)]
         if service == "backup":
