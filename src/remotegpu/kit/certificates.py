@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CLOCK_SKEW = timedelta(days=1)
@@ -61,6 +63,42 @@ def issue(authority: Pair, names: Sequence[str], now: datetime, valid_for: timed
 def ends_at(certificate: str) -> datetime:
     """When it stops being believed (UTC). Raises :class:`ValueError` for what is no PEM certificate."""
     return x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a server's certificate says of itself. ``public_key``: DER."""
+
+    names: tuple[str, ...]
+    ends_at: datetime
+    public_key: bytes
+
+    def covers(self, domain: str) -> bool:
+        """RFC 6125: by the name, or by a wildcard in place of its first label."""
+        return domain in self.names or f"*.{domain.partition('.')[2]}" in self.names
+
+    def fits(self, key: str) -> bool:
+        """Whether ``key`` (PEM, no passphrase) is its private key."""
+        try:
+            private = serialization.load_pem_private_key(key.encode(), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            return False
+        return _der(private.public_key()) == self.public_key
+
+
+def read(pem: str) -> Shown:
+    """The first certificate in a PEM text. Raises :class:`ValueError` when there is none."""
+    certificate = x509.load_pem_x509_certificate(pem.encode())
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        names = extension.value.get_values_for_type(x509.DNSName)
+    except x509.ExtensionNotFound:
+        names = []
+    return Shown(tuple(names), certificate.not_valid_after_utc, _der(certificate.public_key()))
+
+
+def _der(key: PublicKeyTypes) -> bytes:
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def _builder(

@@ -36,18 +36,21 @@ def init(
 
 
 def check(*, config: ConfigPath = DEFAULT, json_output: Json = False) -> int:
-    """Check remotegpu.yaml as a whole, and what would be rendered from it against the CIS Docker Benchmark.
+    """Check remotegpu.yaml as a whole, the files it names, and what is rendered from it (CIS Docker Benchmark).
 
     Every problem with its line, what was found, what is expected, what to do. Exit status 1 for findings of the
     benchmark that no reason waives.
     """
+    from remotegpu.kit.clock import utc_now
     from remotegpu.site.bundle import compose
     from remotegpu.site.checks import cis
+    from remotegpu.site.config import named_files
     from remotegpu.site.config.loading import load
     from remotegpu.site.config.problems import ConfigError
 
     try:
         found = load(config)
+        named_files.require(config, found, utc_now())
     except ConfigError as error:
         return refused(error, json_output=json_output)
     findings = cis.check(compose.text(found))

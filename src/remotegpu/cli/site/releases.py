@@ -60,12 +60,16 @@ def rollback(
     accept_schema: Annotated[
         bool, Parameter(negative=(), help="Go back although migrations took away what it needs.")
     ] = False,
+    dry_run: DryRun = False,
     json_output: Json = False,
 ) -> int:
     """Bring an earlier release back, with its images and its configuration. Data stays as it is."""
     from remotegpu.site.verbs import deploy as verb
 
     def act(place: "Place") -> int:
+        if dry_run:
+            plan = verb.dry_rollback(place, release, accept_schema=accept_schema)
+            return _show_plan(*plan, json_output=json_output)
         found = verb.rollback(place, Steps(), to=release, why=why, accept_schema=accept_schema)
         return _show_release(found, json_output=json_output)
 

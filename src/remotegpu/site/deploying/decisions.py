@@ -109,6 +109,20 @@ def changed_services(before: str, after: str, of_interest: Iterable[str]) -> set
     }
 
 
+def new_ports(before: str, after: str) -> list[tuple[str, int]]:
+    """Address and port of what ``after`` publishes and ``before`` (empty when there was none) did not."""
+    old = set(_published(before))
+    return [one for one in _published(after) if one not in old]
+
+
+def _published(compose: str) -> Iterator[tuple[str, int]]:
+    services = (YAML(typ="safe", pure=True).load(compose) or {}).get("services", {})
+    for service in services.values():
+        for written in service.get("ports", []):
+            address, _, port = str(written).rpartition(":")[0].rpartition(":")
+            yield address.strip("[]") or "0.0.0.0", int(port)
+
+
 def env_text(variables: Mapping[str, str]) -> str:
     head = "# Written by `remotegpu site deploy`: the image in each place, and what plain `docker compose` reads.\n"
     return head + "".join(f"{name}={value}\n" for name, value in sorted(variables.items()))

@@ -1,5 +1,6 @@
 """What has to be so before anything is changed. Looks only; every finding says what to do."""
 
+import errno
 import os
 import shutil
 import socket
@@ -14,6 +15,7 @@ from remotegpu.kit.clock import utc_now
 from remotegpu.site import runner
 from remotegpu.site.bundle import compose, writing
 from remotegpu.site.commands import docker
+from remotegpu.site.config import named_files
 from remotegpu.site.deploying import decisions
 from remotegpu.site.deploying.deployment import Deployment
 
@@ -23,6 +25,7 @@ FREE_BYTES = 5 * 1024**3
 """Room for a backup of a small database and two releases' images."""
 FREE_MEMORY_BYTES = 1024**3
 """A second backend and frontend beside the first, with room for what they do."""
+ANY_ADDRESS = "0.0.0.0"
 OLDEST_DOCKER = (20, 10)
 OLDEST_COMPOSE = (2, 30)
 """From here on env files can be taken as they are (``format: raw``)."""
@@ -50,8 +53,9 @@ def look(deployment: Deployment) -> list[Finding]:
         _user(),
         _disk(deployment.place.directory),
         _memory(Path("/proc/meminfo").read_text(encoding="ascii")),
-        *_ports(deployment),
+        *look_at_ports(deployment),
         *_images(deployment),
+        *look_at_files(deployment),
         _changes(deployment),
         *_interruptions(deployment),
         _backup(deployment),
@@ -106,21 +110,27 @@ def _memory(meminfo: str) -> Finding:
     return Finding("memory", "problem", said, "A release starts beside the old one; free at least 1 GiB.")
 
 
-def _ports(deployment: Deployment) -> Iterator[Finding]:
-    """Only where nothing of this site has them yet."""
-    if deployment.previous is not None:
-        return
-    network = deployment.place.config.network
-    for port in (network.http_port, network.https_port):
-        with socket.socket() as probe:
+def look_at_ports(deployment: Deployment) -> Iterator[Finding]:
+    """Those that nothing of this site has yet."""
+    present = _read(deployment.place.directory, compose.FILE_NAME) if deployment.previous else ""
+    for address, port in decisions.new_ports(present, deployment.bundle[compose.FILE_NAME].text):
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind(("0.0.0.0", port))
+                probe.bind((address, port))
             except OSError as error:
-                remedy = "Stop what listens there, or change network.http_port and network.https_port."
-                yield Finding(f"port {port}", "problem", error.strerror or str(error), remedy)
+                where = "" if address == ANY_ADDRESS else f" at {address}"
+                found = f"{error.strerror or error}{where}"
+                yield Finding(f"port {port}", "problem", found, _port_remedy(error))
             else:
                 yield Finding(f"port {port}", "ok", "free")
+
+
+def _port_remedy(error: OSError) -> str:
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "This node has no such address: correct network.internal_address."
+    return "Stop what listens there, or change network.http_port, https_port or expose."
 
 
 def _images(deployment: Deployment) -> Iterator[Finding]:
@@ -135,6 +145,17 @@ def _images(deployment: Deployment) -> Iterator[Finding]:
         else:
             remedy = "Build it, load it with `remotegpu site images load FILE`, or fill in release.registry."
             yield Finding("image", "problem", f"{reference} is not on this node", remedy)
+
+
+def look_at_files(deployment: Deployment) -> Iterator[Finding]:
+    """Keys and certificates that are not ours to make; one that is missing would be found half-way otherwise.
+
+    What serves already is no reason to stay with a release that does not.
+    """
+    level: Level = "warning" if deployment.plan.restores else "problem"
+    for problem in named_files.problems(deployment.place.config, utc_now()):
+        said = f"{problem.key}: found {problem.found}, expected {problem.expected}"
+        yield Finding("file", level, said, problem.remedy)
 
 
 def _changes(deployment: Deployment) -> Finding:

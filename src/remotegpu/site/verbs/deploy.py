@@ -63,6 +63,21 @@ def dry_run(place: Place, version: str | None) -> tuple[list[Step], list[preflig
     return [step for step in STEPS if step.applies(deployment)], preflight.look(deployment)
 
 
+def dry_rollback(
+    place: Place, to: str | None, *, accept_schema: bool
+) -> tuple[list[Step], list[preflight.Finding]]:
+    """The same for a rollback; a migration that stands in its way is one of the findings. Changes nothing."""
+    target = choose(Releases(place.directory), to)
+    deployment = prepare_rollback(place, target, _silent, why="")
+    findings = preflight.look(deployment)
+    try:
+        require_schema(deployment, target)
+    except DeployError as error:
+        level = "warning" if accept_schema else "problem"
+        findings.append(preflight.Finding("schema", level, str(error), "See `remotegpu site backups`."))
+    return [step for step in STEPS if step.applies(deployment)], findings
+
+
 def _silent(_step: str, _said: str) -> None:
     """A plan has no progress."""
 
