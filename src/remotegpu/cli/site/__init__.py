@@ -3,6 +3,7 @@
 from cyclopts import App
 
 from remotegpu.cli.site import (
+    alerts,
     certificate,
     configuration,
     data,
@@ -22,5 +23,6 @@ data.register(app)
 offsite.register(app)
 status.register(app)
 app.command(secrets.app)
+app.command(alerts.app)
 app.command(diagnose.app)
 images.register(app)

@@ -26,17 +26,17 @@ def backup(
     json_output: Json = False,
 ) -> int:
     """Make a backup now. The scheduled ones come by themselves."""
-    return _in_container(config, ("run", "--kind", kind, "--why", why), json_output=json_output)
+    return in_container(config, ("run", "--kind", kind, "--why", why), json_output=json_output)
 
 
 def backups(*, config: ConfigPath = DEFAULT, json_output: Json = False) -> int:
     """List the backups there are, oldest first."""
-    return _in_container(config, ("list",), json_output=json_output)
+    return in_container(config, ("list",), json_output=json_output)
 
 
 def drill(*, config: ConfigPath = DEFAULT, json_output: Json = False) -> int:
     """Restore the newest backup and a moment seconds ago into scratch, compare everything, record RTO and RPO."""
-    return _in_container(config, ("drill",), json_output=json_output)
+    return in_container(config, ("drill",), json_output=json_output)
 
 
 def restore(
@@ -58,6 +58,7 @@ def restore(
     """
 
     def act(place: "Place") -> int:
+        from remotegpu.site.verbs import alerts
         from remotegpu.site.verbs import restore as verb
 
         if (backup is None) == (at is None):
@@ -76,7 +77,10 @@ def restore(
             return _show(verb.restore_into(place, Steps(), source, into), json_output=json_output)
         if not yes and not _confirmed(place, source):
             return UNUSABLE
-        return _show(verb.restore(place, Steps(), source), json_output=json_output)
+        steps = Steps()
+        with alerts.told(place, steps, "restore"):
+            restored = verb.restore(place, steps, source)
+        return _show(restored, json_output=json_output)
 
     return guarded(config, act, json_output=json_output)
 
@@ -116,7 +120,7 @@ def _show(restored: "Restored", *, json_output: bool) -> int:
     return 0
 
 
-def _in_container(config: ConfigPath, arguments: tuple[str, ...], *, json_output: bool) -> int:
+def in_container(config: ConfigPath, arguments: tuple[str, ...], *, json_output: bool) -> int:
     """The backup container's own command, its output as it comes, its exit status."""
 
     def act(place: "Place") -> int:

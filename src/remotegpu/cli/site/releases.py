@@ -38,14 +38,17 @@ def deploy(
 
     Run it again after a crash: it goes on where it was.
     """
+    from remotegpu.site.verbs import alerts
     from remotegpu.site.verbs import deploy as verb
 
     def act(place: "Place") -> int:
         if dry_run:
             return _show_plan(*verb.dry_run(place, version), json_output=json_output)
-        release = verb.deploy(
-            place, Steps(), version=version, why=why, backup=not no_backup, restart_database=restart_database
-        )
+        steps, backup = Steps(), not no_backup
+        with alerts.told(place, steps, "deploy"):
+            release = verb.deploy(
+                place, steps, version=version, why=why, backup=backup, restart_database=restart_database
+            )
         return _show_release(release, json_output=json_output)
 
     return guarded(config, act, json_output=json_output)
@@ -64,13 +67,16 @@ def rollback(
     json_output: Json = False,
 ) -> int:
     """Bring an earlier release back, with its images and its configuration. Data stays as it is."""
+    from remotegpu.site.verbs import alerts
     from remotegpu.site.verbs import deploy as verb
 
     def act(place: "Place") -> int:
         if dry_run:
             plan = verb.dry_rollback(place, release, accept_schema=accept_schema)
             return _show_plan(*plan, json_output=json_output)
-        found = verb.rollback(place, Steps(), to=release, why=why, accept_schema=accept_schema)
+        steps = Steps()
+        with alerts.told(place, steps, "rollback"):
+            found = verb.rollback(place, steps, to=release, why=why, accept_schema=accept_schema)
         return _show_release(found, json_output=json_output)
 
     return guarded(config, act, json_output=json_output)

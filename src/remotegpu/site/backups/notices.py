@@ -1,15 +1,19 @@
-"""What people are told of the backups, in the language of the site. Pure."""
+"""What people are told of the backups and of changes that failed, in the language of the site. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Literal
 
+from remotegpu.kit import redaction
 from remotegpu.kit.channels.models import Level, Message
 from remotegpu.site.backups.due import Name
 
 Language = Literal["en", "zh"]
+Change = Literal["deploy", "rollback", "restore"]
 MOST_CHARACTERS = 1500
 """Of a reason: what is longer is in the log."""
+MOST_LINES = 2
+"""Of what a change says of its failure: what comes after is the log of a container, which stays on the node."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,9 @@ class Words:
     works_text: str
     tried: str
     tried_text: str
+    change_failed: str
+    change_failed_text: str
+    changes: dict[Change, str]
     jobs: dict[Name, str]
     remedies: dict[Name, str]
 
@@ -37,6 +44,10 @@ WORDS: dict[Language, Words] = {
         tried="test message",
         tried_text="This channel ({channel}) works. You are told here when a backup or drill fails and when it works "
         "again.",
+        change_failed="{change} failed",
+        change_failed_text="{change} failed.\nReason: {reason}\n"
+        f"What to do, on the node: {LOOK}; whoever started it has the whole output.",
+        changes={"deploy": "A deployment", "rollback": "A rollback", "restore": "A restore of the database"},
         jobs={
             "daily": "The daily backup of the database",
             "redis": "The hourly copy of Redis",
@@ -60,6 +71,10 @@ WORDS: dict[Language, Words] = {
         works_text="{job}已完成。此前自 {since} 起失败。无需处理。",
         tried="测试消息",
         tried_text="通道 {channel} 可用。备份或恢复演练失败以及恢复正常时，将在此通知。",
+        change_failed="{change}失败",
+        change_failed_text="{change}失败。\n原因：{reason}\n"
+        f"处理（在节点上执行）：{LOOK}；完整输出见执行者的终端。",
+        changes={"deploy": "部署", "rollback": "回滚", "restore": "数据库恢复"},
         jobs={
             "daily": "数据库每日备份",
             "redis": "Redis 每小时备份",
@@ -105,6 +120,13 @@ class Speaker:
         title = words.works.format(job=words.jobs[job])
         return self._message(f"{job}-works", title, text, "resolved", at)
 
+    def change_failed(self, change: Change, *, reason: str, at: datetime) -> Message:
+        words = WORDS[self.language]
+        said = "\n".join(reason.splitlines()[:MOST_LINES])
+        what = words.changes[change]
+        text = words.change_failed_text.format(change=what, reason=_shortened(said))
+        return self._message(f"{change}-failed", words.change_failed.format(change=what), text, "problem", at)
+
     def tried(self, channel: str, *, at: datetime) -> Message:
         words = WORDS[self.language]
         text = words.tried_text.format(channel=channel)
@@ -126,4 +148,6 @@ class Speaker:
 
 
 def _shortened(reason: str) -> str:
-    return reason if len(reason) <= MOST_CHARACTERS else reason[:MOST_CHARACTERS] + " …"
+    """It leaves the site: without what looks like a credential."""
+    safe = redaction.redactor(())(reason)
+    return safe if len(safe) <= MOST_CHARACTERS else safe[:MOST_CHARACTERS] + " …"

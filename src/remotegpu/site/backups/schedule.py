@@ -71,9 +71,12 @@ def run(settings: Settings, *, once: bool) -> None:
 
 
 def teller_of(settings: Settings) -> Teller:
+    return Teller(settings.backup_dir, settings.alerts.channels, speaker_of(settings), sending.send)
+
+
+def speaker_of(settings: Settings) -> Speaker:
     alerts = settings.alerts
-    speaker = Speaker(site=settings.site, language=alerts.language, zone=settings.zone, link=alerts.link)
-    return Teller(settings.backup_dir, alerts.channels, speaker, sending.send)
+    return Speaker(site=settings.site, language=alerts.language, zone=settings.zone, link=alerts.link)
 
 
 def _keep_handing_over(settings: Settings) -> None:

@@ -111,6 +111,21 @@ class RetiredKey:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AlertChannel:
+    """How telling people through it goes. ``waiting``: messages; ``error``: why the last attempt failed."""
+
+    name: str
+    kind: str
+    sent: int
+    failed: int
+    given_up: int
+    waiting: int
+    last_sent_at: datetime | None
+    last_failed_at: datetime | None
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunningComponent:
     """``runs``: the reference in use. ``manifest``: the one this version of the toolkit knows."""
 
@@ -153,4 +168,5 @@ class Facts:
     pending: tuple[str, ...] | Unknown
     secrets: tuple[SecretAge, ...] | Unknown
     retired_keys: tuple[RetiredKey, ...] | Unknown = field(default=())
+    alerts: tuple[AlertChannel, ...] | Unknown
     components: tuple[RunningComponent, ...] = field(default=())

@@ -6,7 +6,7 @@ from datetime import datetime
 from remotegpu.site.place import Place
 from remotegpu.site.releases import Releases
 from remotegpu.site.status.facts import Facts
-from remotegpu.site.status.gathering import backups, door, engine, keys, records, room, schema
+from remotegpu.site.status.gathering import alerts, backups, door, engine, keys, records, room, schema
 
 AT_ONCE = 4
 """Questions under way; each mostly waits for an answer."""
@@ -43,5 +43,6 @@ def gather(place: Place, as_released: Place, now: datetime) -> Facts:
         pending=pending.result(),
         secrets=keys.ages(place),
         retired_keys=keys.retired(place),
+        alerts=alerts.look(place),
         components=engine.components(place.config),
     )

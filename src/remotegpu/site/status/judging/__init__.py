@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from remotegpu.site.status.facts import Facts
 from remotegpu.site.status.items import Item, Report
 from remotegpu.site.status.judging import (
+    alerts,
     backups,
     changes,
     components,
@@ -32,6 +33,7 @@ def _items(facts: Facts) -> Iterator[Item]:
     yield from room.judge(facts.disks)
     yield from backups.judge(facts.backups, facts.now)
     yield backups.archive(facts.archive)
+    yield from alerts.judge(facts.alerts, facts.now)
     yield upkeep.migrations(facts.pending)
     yield upkeep.secrets(facts.secrets, facts.now)
     yield from upkeep.retired_keys(facts.retired_keys, facts.now)
