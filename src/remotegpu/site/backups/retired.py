@@ -32,8 +32,7 @@ def remove(settings: Settings, now: datetime, say: Say, *, dry_run: bool) -> lis
         say(f"{len(found)} retired repositories stay: not all in use reach back {settings.wal_days} days yet")
     for each in [] if dry_run else gone:
         say(f"removing {each.local}: its key was retired and nothing needs it any more")
-        _remove_offsite(settings, each)
-        _remove_local(Path(each.local))
+        take_away(settings, each)
     return [each.local for each in gone]
 
 
@@ -59,6 +58,12 @@ def superfluous(found: Sequence[Retired], in_use: Stanza, now: datetime, window:
     return [each for each in found if each.until <= now]
 
 
+def take_away(settings: Settings, each: Retired) -> None:
+    """Off site first: as long as it is here, it is known. Raises :class:`BackupError`; then it can be done again."""
+    _remove_offsite(settings, each)
+    _remove_local(Path(each.local))
+
+
 def _is_there(local: Path) -> bool:
     return any((local / part).exists() for part in PARTS)
 
@@ -77,7 +82,7 @@ def _remove_local(path: Path) -> None:
         for part in PARTS:
             if (path / part).exists():
                 shutil.rmtree(path / part)
-        if not any(path.iterdir()):
+        if path.exists() and not any(path.iterdir()):
             path.rmdir()
     except OSError as error:
         raise BackupError(f"{path} cannot be removed: {error}") from error
