@@ -205,10 +205,10 @@ def test_a_pass_with_a_damaged_content_does_not_count_as_there_and_the_others_ar
         node.send_objects()
     runs = [key for key in node.there() if key.endswith("manifest.json.age")]
     assert runs == [f"objects/runs/{newest.id}/manifest.json.age"]
-    assert not outcomes.read(node.root, offsite.OBJECTS_JOB).is_well
+    assert not outcomes.read(node.root, outcomes.OFFSITE_OBJECTS).is_well
     bad.write_bytes(b"another log")
     assert len(node.send_objects()) == 1
-    assert outcomes.read(node.root, offsite.OBJECTS_JOB).is_well
+    assert outcomes.read(node.root, outcomes.OFFSITE_OBJECTS).is_well
 
 
 def test_a_content_that_went_missing_there_is_sent_again(node: Node) -> None:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,7 +32,7 @@ with lock.held(site, "deploy v1.2.0", datetime(2026, 11, 24, 12, 0, tzinfo=UTC),
 
 
 @pytest.fixture
-def deploying(tmp_path: Path) -> "subprocess.Popen[bytes]":
+def deploying(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """It has the site, and Docker is at work."""
     docker = tmp_path / "bin/docker"
     docker.parent.mkdir()
@@ -41,8 +42,13 @@ def deploying(tmp_path: Path) -> "subprocess.Popen[bytes]":
     process = subprocess.Popen(
         [sys.executable, "-c", DEPLOY, str(tmp_path)], env={**os.environ, "PATH": path}
     )
-    until(tmp_path / "working")
-    return process
+    try:
+        until(tmp_path / "working")
+        yield process
+    finally:
+        (tmp_path / "finish").touch()
+        process.kill()
+        process.wait()
 
 
 def until(path: Path) -> None:

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from remotegpu.site.backups import drill, offsite, outbox, outcomes, wal
+from remotegpu.site.backups import drill, outbox, outcomes, wal
 from remotegpu.site.backups.errors import BackupError
 from remotegpu.site.backups.manifests import KINDS, Manifest
 from remotegpu.site.backups.settings import Settings
@@ -107,7 +107,7 @@ def _of_kind(settings: Settings, kind: str, found: list[Manifest]) -> Iterator[S
 
 
 def _of_checks(settings: Settings) -> Iterator[Sample]:
-    for name, jobs in (("verify", ("verify",)), ("offsite", offsite.JOBS)):
+    for name, jobs in (("verify", ("verify",)), ("offsite", (outcomes.OFFSITE, outcomes.OFFSITE_OBJECTS))):
         tried = [one for one in (outcomes.read(settings.backup_dir, job) for job in jobs) if one.was_tried]
         if tried:
             yield f"{name}_healthy", (), float(all(one.is_well for one in tried))

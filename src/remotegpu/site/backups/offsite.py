@@ -25,8 +25,6 @@ from remotegpu.site.backups.work import Say
 TEMPORARY = ".sending"
 OBJECTS = ".state/offsite-objects"
 """Holds the lock on sending objects, and what is on its way."""
-JOB, OBJECTS_JOB = "offsite", "offsite_objects"
-JOBS = (JOB, OBJECTS_JOB)
 Send = Callable[[], None]
 
 
@@ -38,7 +36,7 @@ def sync(settings: Settings, found: Store, say: Say) -> list[str]:
     """
     if settings.offsite is None:
         return []
-    with outcomes.recorded(settings.backup_dir, JOB):
+    with outcomes.recorded(settings.backup_dir, outcomes.OFFSITE):
         now, keep = utc_now(), timedelta(days=settings.keep_days)
         bucket = S3Bucket(settings.offsite.bucket)
         there = {each.key for each in bucket.listed()}
@@ -65,7 +63,7 @@ def sync_objects(settings: Settings, say: Say) -> list[str]:
     files.make_directory(work)
     with (
         lock.held(work, "sending objects off site", utc_now()),
-        outcomes.recorded(settings.backup_dir, OBJECTS_JOB),
+        outcomes.recorded(settings.backup_dir, outcomes.OFFSITE_OBJECTS),
     ):
         now, keep = utc_now(), timedelta(days=settings.keep_days)
         found = Store(settings.backup_dir)

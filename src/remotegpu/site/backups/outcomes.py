@@ -11,6 +11,8 @@ from remotegpu.kit import files
 from remotegpu.kit.clock import utc_now
 
 FOLDER = ".state"
+OFFSITE, OFFSITE_OBJECTS = "offsite", "offsite_objects"
+"""Jobs: sending backups elsewhere, and sending objects, which takes longer and has its own time."""
 
 
 class Outcome(msgspec.Struct, kw_only=True, frozen=True):

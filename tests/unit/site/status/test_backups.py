@@ -8,7 +8,7 @@ import pytest
 
 from remotegpu.site.backups.drill import Drill
 from remotegpu.site.backups.manifests import Kind, Manifest
-from remotegpu.site.backups.outcomes import Outcome
+from remotegpu.site.backups.outcomes import OFFSITE, OFFSITE_OBJECTS, Outcome
 from remotegpu.site.backups.wal import WalStatus
 from remotegpu.site.status.facts import Backups, Unknown
 from remotegpu.site.status.items import Item
@@ -154,3 +154,48 @@ def test_no_answer_is_unknown() -> None:
     assert backups.archive(Unknown("no answer")).level == "unknown"
     (item,) = backups.judge(Unknown("/x may not be read"), NOON)
     assert item.level == "unknown"
+
+
+def sent(ago: timedelta | None = None, failed: timedelta | None = None) -> Outcome:
+    return Outcome(
+        job=OFFSITE,
+        succeeded_at=None if ago is None else NOON - ago,
+        failed_at=None if failed is None else NOON - failed,
+        error="" if failed is None else "the bucket cannot be listed\nmore of it",
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "level", "said"),
+    [
+        (sent(HOUR / 2), "ok", "everything was there 30 minutes ago"),
+        (sent(HOUR / 2, failed=2 * HOUR), "ok", "everything was there 30 minutes ago"),
+        (sent(3.5 * HOUR), "warning", "everything was there 3 hours ago"),
+        (sent(5 * HOUR), "problem", "everything was there 5 hours ago"),
+        (sent(), "problem", "nothing was sent yet"),
+        (
+            sent(failed=HOUR),
+            "problem",
+            "the last attempt failed: the bucket cannot be listed; nothing was sent yet",
+        ),
+        (
+            sent(2 * HOUR, failed=HOUR),
+            "problem",
+            "the last attempt failed: the bucket cannot be listed; everything was there 2 hours ago",
+        ),
+    ],
+)
+def test_a_second_place_that_lacks_something_shows(outcome: Outcome, level: str, said: str) -> None:
+    items = judged(replace(FRESH, outcomes={OFFSITE: outcome, OFFSITE_OBJECTS: sent(20 * HOUR)}))
+    assert (items["off site"].level, items["off site"].found) == (level, said)
+    assert bool(items["off site"].remedy) == (level != "ok")
+    assert items["off site objects"].level == "ok"
+
+
+def test_before_the_first_hour_is_over_nothing_need_be_there() -> None:
+    items = judged(replace(FRESH, since=NOON - HOUR / 2, outcomes={OFFSITE: sent()}))
+    assert items["off site"].level == "warning"
+
+
+def test_a_site_without_a_second_place_says_nothing_of_it() -> None:
+    assert not [name for name in judged(FRESH) if name.startswith("off site")]

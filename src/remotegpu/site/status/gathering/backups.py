@@ -35,7 +35,7 @@ def look(place: Place, releases: Sequence[Release]) -> Backups | Unknown:
         kinds=kinds,
         since=releases[0].deployed_at if releases else None,
         newest=newest,
-        outcomes={job: outcomes.read(root, job) for job in (*kinds, "drill")},
+        outcomes={job: outcomes.read(root, job) for job in (*kinds, "drill", *_sending(place.config, kinds))},
         drills=tuple(drill.results(root)),
     )
 
@@ -44,6 +44,13 @@ def kinds_of(config: Config) -> tuple[Kind, ...]:
     """Those that a site of this configuration makes: objects where a bucket is its own or somebody's."""
     has_objects = config.components.rustfs or config.object_store is not None
     return tuple(kind for kind in KINDS if kind != "objects" or has_objects)
+
+
+def _sending(config: Config, kinds: Sequence[Kind]) -> tuple[str, ...]:
+    """Jobs that send backups elsewhere, where there is an elsewhere."""
+    if config.backup.offsite is None:
+        return ()
+    return (outcomes.OFFSITE, outcomes.OFFSITE_OBJECTS) if "objects" in kinds else (outcomes.OFFSITE,)
 
 
 def archive(place: Place) -> WalStatus | Unknown:

@@ -1,11 +1,11 @@
 """Whether there is something to come back from, and whether somebody tried."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from remotegpu.site.backups.drill import Drill
 from remotegpu.site.backups.manifests import Kind
-from remotegpu.site.backups.outcomes import Outcome
+from remotegpu.site.backups.outcomes import OFFSITE, OFFSITE_OBJECTS, Outcome
 from remotegpu.site.backups.wal import WalStatus
 from remotegpu.site.status.facts import Backups, Unknown
 from remotegpu.site.status.items import Item, Level
@@ -27,6 +27,7 @@ def judge(backups: Backups | Unknown, now: datetime) -> Iterator[Item]:
         return
     for kind in backups.kinds:
         yield _kind(kind, backups, now)
+    yield from off_site(backups.outcomes, backups.since, now)
     yield drill(backups.drills, backups.outcomes.get("drill"), backups.since, now)
 
 
@@ -72,6 +73,30 @@ def drill(drills: tuple[Drill, ...], outcome: Outcome | None, since: datetime | 
     return _item("drill", "problem" if late else "ok", said, DRILL if late else "")
 
 
+def off_site(outcomes: Mapping[str, Outcome], since: datetime | None, now: datetime) -> Iterator[Item]:
+    """Whether another place has what was backed up; nothing where there is none. ``since``: there is something."""
+    for job, (name, period, kind) in OFFSITE_JOBS.items():
+        outcome = outcomes.get(job)
+        if outcome is None:
+            continue
+        sent = outcome.succeeded_at
+        said = f"everything was there {ago(sent, now)}" if sent else "nothing was sent yet"
+        if not outcome.is_well:
+            said = f"the last attempt failed: {_first_line(outcome.error)}; {said}"
+            yield Item(name=name, level="problem", found=said, remedy=_try(kind))
+            continue
+        reference = sent or since
+        level = age_level(now - reference, period) if reference else "ok"
+        if sent is None and level == "ok":
+            level = "warning"
+        yield Item(name=name, level=level, found=said, remedy="" if level == "ok" else _try(kind))
+
+
+OFFSITE_JOBS: dict[str, tuple[str, timedelta, Kind]] = {
+    OFFSITE: ("off site", HOUR, "redis"),
+    OFFSITE_OBJECTS: ("off site objects", DAY, "objects"),
+}
+"""By job: what it is called, how often it is done, and with a backup of which kind."""
 DRILL = "Try it now, and read what it says: remotegpu site drill"
 
 
