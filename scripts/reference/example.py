@@ -6,12 +6,13 @@ from reference.marks import header
 from remotegpu.site.bundle import compose
 from remotegpu.site.bundle.render import BundleFile, render, upstreams
 from remotegpu.site.config import annotated
-from remotegpu.site.config.model import Config, Release, Site
+from remotegpu.site.config.model import Alerts, Config, Release, Site
 
 FOLDER = "deploy/example"
 SITE = Config(
     site=Site(name="example", domain="gpu.example.com"),
     release=Release(version="v1.0.0"),
+    alerts=Alerts(language="en"),
 )
 DEPLOYED = "executed: `site deploy` runs it on a real Docker engine"
 VERIFIED = {

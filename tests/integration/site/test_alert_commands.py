@@ -20,9 +20,11 @@ class Site:
 
     def __init__(self, folder: Path, trust: Authority, url: str) -> None:
         self.path = folder / "remotegpu.yaml"
+        self.path.unlink(missing_ok=True)
         (folder / "ops").write_text(url)
         (folder / "gone").write_text(f"https://127.0.0.1:9/send?key={KEY}")
         given = ["--name", "acme", "--domain", "gpu.example.com", "--version", "v1.0.0"]
+        given += ["--language", "zh"]
         assert self.run("init", *given) == 0
         channels = [
             {"kind": "wecom", "name": name, "url_file": f"{folder}/{name}", "ca_file": str(trust.ca)}
@@ -41,6 +43,18 @@ def test_each_channel_is_tried_and_the_status_says_how_it_went(
     with far_sides.running(far_sides.wecom, trust) as robot:
         site = Site(tmp_path, trust, robot.url(f"/send?key={KEY}"))
         assert site.run("check") == 0
+        (tmp_path / "ops").write_text(robot.url(f"/send?key={KEY}").replace("https", "http"))
+        (tmp_path / "gone").unlink()
+        assert site.run("check") == 2
+        said = capsys.readouterr().err
+        assert (
+            f"alerts.channels[0].url_file: found something else in {tmp_path}/ops, expected one https://"
+            in said
+        )
+        assert "alerts.channels[1].url_file: found" in said
+        assert said.count("alerts.channels[1]") == 1
+        assert KEY not in said
+        site = Site(tmp_path, trust, robot.url(f"/send?key={KEY}"))
         capsys.readouterr()
         assert site.run("alerts", "test", "ops", "--json") == 0
         (ops,) = json.loads(capsys.readouterr().out)["channels"]

@@ -1,12 +1,17 @@
-"""The alert channels of a site as those who send need them: on the node, and in the ``backup`` container. Pure."""
+"""The alert channels of a site as those who send need them: on the node, and in the ``backup`` container.
+
+Pure but for ``problems``.
+"""
 
 from collections.abc import Callable, Iterator
 
 import msgspec
 
+from remotegpu.kit.channels import keys
 from remotegpu.kit.channels.models import Channel
 from remotegpu.site.config import model
 from remotegpu.site.config.model import Config
+from remotegpu.site.config.problems import ConfigProblem
 
 SUFFIX = "_file"
 
@@ -32,6 +37,14 @@ def copies(config: Config) -> Iterator[tuple[str, str]]:
             path = getattr(entry, field)
             if field.endswith(SUFFIX) and path:
                 yield copy_name(entry.name, field), path
+
+
+def problems(config: Config) -> Iterator[ConfigProblem]:
+    """What keeps their files from being used. Reads them, and repeats nothing of what they hold."""
+    for number, channel in enumerate(on_node(config)):
+        for wrong in keys.problems(channel):
+            key = f"alerts.channels[{number}].{wrong.field}"
+            yield ConfigProblem(key, wrong.found, wrong.expected, wrong.remedy)
 
 
 def copy_name(channel: str, field: str) -> str:

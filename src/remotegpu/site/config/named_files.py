@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from remotegpu.site.config import channels
 from remotegpu.site.config.model import Config
 from remotegpu.site.config.problems import ConfigError, ConfigProblem
 
@@ -22,10 +23,10 @@ def require(path: Path, config: Config, now: datetime) -> None:
 
 def problems(config: Config, now: datetime) -> list[ConfigProblem]:
     """Everything that is wrong with them. Reads them, and repeats nothing of what they hold."""
-    return [
-        *(problem for key, path in _named(config, "") for problem in _content(key, path)[1]),
-        *_certificate(config, now),
-    ]
+    unread = [problem for key, path in _named(config, "") for problem in _content(key, path)[1]]
+    told = {problem.key for problem in unread}
+    unusable = [problem for problem in channels.problems(config) if problem.key not in told]
+    return [*unread, *unusable, *_certificate(config, now)]
 
 
 def _named(section: object, where: str) -> Iterator[tuple[str, str]]:

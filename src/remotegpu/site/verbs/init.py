@@ -4,7 +4,7 @@ from pathlib import Path
 
 from remotegpu.site import secrets
 from remotegpu.site.config import annotated, loading
-from remotegpu.site.config.model import Config, Release, Site
+from remotegpu.site.config.model import Alerts, Config, Release, Site
 from remotegpu.site.config.problems import ConfigError, ConfigProblem
 from remotegpu.site.config.texts import Language
 
@@ -17,7 +17,11 @@ def init(path: Path, *, name: str, domain: str, version: str, language: Language
     if path.exists():
         remedy = "Change it with an editor, or name another file with --config."
         raise ConfigError(str(path), [ConfigProblem("file", "one already", "no file yet", remedy)])
-    wanted = Config(site=Site(name=name, domain=domain), release=Release(version=version))
+    wanted = Config(
+        site=Site(name=name, domain=domain),
+        release=Release(version=version),
+        alerts=Alerts(language=language),
+    )
     text = annotated.to_yaml(wanted, language)
     config = loading.parse(text, "what was given")
     path.parent.mkdir(parents=True, exist_ok=True)
