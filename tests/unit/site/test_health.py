@@ -16,7 +16,7 @@ from remotegpu.site.place import Place
 from remotegpu.site.releases import Release
 from remotegpu.site.verbs import restore
 
-WELL = ("backend-blue", "frontend-blue", "worker", "backup")
+WELL = ("backend-blue", "frontend-blue", "worker")
 DOCKER = """#!/bin/sh
 echo "$*" >> asked
 case "$*" in
@@ -70,7 +70,7 @@ def start(site: Path) -> None:
 
 
 def test_a_restore_ends_when_everything_is_well(site: Path) -> None:
-    write(site, *map(entry, WELL))
+    write(site, *map(entry, WELL), entry("backup", shown="unhealthy"))
     start(site)
     assert " up --detach --no-deps --wait " in (site / "asked").read_text()
 
@@ -94,8 +94,8 @@ def test_a_restore_fails_with_the_last_words_of_what_is_not_well(
 
 
 def test_a_service_that_is_not_there_is_missing(site: Path) -> None:
-    write(site, *(entry(service) for service in WELL if service != "backup"))
-    with pytest.raises(DeployError, match="backup is missing after"):
+    write(site, *(entry(service) for service in WELL if service != "worker"))
+    with pytest.raises(DeployError, match="worker is missing after"):
         start(site)
 
 

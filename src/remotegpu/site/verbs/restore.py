@@ -156,12 +156,12 @@ def _put_in_place(work: Restoring, new: str) -> str:
 
 
 def start_serving(compose: Compose, release: Release, place: Place) -> None:
-    """The release that serves, and its worker; healthy when this returns.
+    """The release that serves, and its worker; healthy when this returns. Nobody stopped the backup container.
 
     Raises :class:`DeployError` with the end of the log of what is not.
     """
     within = place.config.release.start_seconds
-    services = (f"backend-{release.slot}", f"frontend-{release.slot}", "worker", "backup")
+    services = (f"backend-{release.slot}", f"frontend-{release.slot}", "worker")
     try:
         health.start(compose, *services, within_s=within)
     except (DeployError, CommandError) as error:
