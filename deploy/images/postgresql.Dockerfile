@@ -28,7 +28,7 @@ RUN tools/bin/python -m hatchling build -t wheel -d dist \
 FROM ${POSTGRES_IMAGE}
 # The environment is made by the Python of this image, of the same minor version; only the packages are copied into it.
 RUN apt-get update \
- && apt-get install -y --no-install-recommends pgbackrest python3 redis-tools \
+ && apt-get install -y --no-install-recommends ca-certificates pgbackrest python3 redis-tools \
  && rm -rf /var/lib/apt/lists/* \
  && python3 -m venv --without-pip /opt/remotegpu
 COPY --from=builder /opt/remotegpu/lib /opt/remotegpu/lib
