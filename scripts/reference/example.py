@@ -34,10 +34,10 @@ VERIFIED = {
     "postgresql/pgbackrest.conf": f"{DEPLOYED}; pgBackRest backs up and restores with it, without a second repository",
     "redis/redis.conf": f"{DEPLOYED}. With Redis 8.0",
     "prometheus/prometheus.yml": "parsed: `promtool check config`. No Prometheus runs in a site yet",
-    "scripts/deploy.sh": "parsed: `sh -n`; the command behind it is executed",
-    "scripts/rollback.sh": "parsed: `sh -n`; the command behind it is executed",
-    "scripts/backup-db.sh": "parsed: `sh -n`; the command behind it is executed",
-    "scripts/restore-db.sh": "parsed: `sh -n`; the command behind it is executed",
+    "scripts/deploy.sh": "executed: in tests of what it hands on; the command behind it as `remotegpu site`",
+    "scripts/rollback.sh": "executed: in tests of what it hands on; the command behind it as `remotegpu site`",
+    "scripts/backup-db.sh": "executed: in tests of what it hands on; the command behind it as `remotegpu site`",
+    "scripts/restore-db.sh": "executed: in tests of what it hands on; the command behind it as `remotegpu site`",
 }
 """By path; a file without a row, or a row without a file, stops the page."""
 INTRODUCTION = """\

@@ -2,5 +2,5 @@
 # Rendered by `remotegpu site render` from remotegpu.yaml; what is changed here is lost.
 # Backs the database up now.
 set -eu
-config=${REMOTEGPU_CONFIG:-/opt/remotegpu/remotegpu.yaml}
-exec remotegpu site backup --kind database --config "$config" "$@"
+config=/opt/remotegpu/remotegpu.yaml
+exec remotegpu site backup --kind database --config "${REMOTEGPU_CONFIG:-$config}" "$@"

@@ -2,5 +2,5 @@
 # Rendered by `remotegpu site render` from remotegpu.yaml; what is changed here is lost.
 # Brings an earlier release back.
 set -eu
-config=${REMOTEGPU_CONFIG:-/opt/remotegpu/remotegpu.yaml}
-exec remotegpu site rollback --config "$config" "$@"
+config=/opt/remotegpu/remotegpu.yaml
+exec remotegpu site rollback --config "${REMOTEGPU_CONFIG:-$config}" "$@"

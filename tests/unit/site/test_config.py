@@ -13,6 +13,7 @@ from remotegpu.site.config.texts import LANGUAGES, Language
 from remotegpu.site.verbs.init import init
 
 SITE = "site: {name: acme, domain: gpu.example.com}\nrelease: {version: v1.0.0}\n"
+ELSEWHERE = "components: {rustfs: false}\nobject_store:"
 PLAIN = Config(site=Site(name="acme", domain="gpu.example.com"), release=Release(version="main-0a1b2c3d"))
 OTHER = S3(endpoint="https://s3", bucket="data", access_key_file="/run/key", secret_key_file="/run/secret")
 FULL = Config(
@@ -98,6 +99,32 @@ images: {nginx: nginx}
         (5, "network.requests_per_second"),
         (6, "images.nginx"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("more", "found"),
+    [
+        ('  registry: "https://registry.example.com"\n', "release.registry"),
+        ('  registry: "r.example.com}/x"\n', "release.registry"),
+        ('  registry: "r.example.com\\nX=1"\n', "release.registry"),
+        ('images: {redis: "redis:8.4.6}${X"}\n', "images.redis"),
+        ('images: {redis: "redis:8.4.6\\nX"}\n', "images.redis"),
+        (
+            f'{ELSEWHERE} {{endpoint: https://s3, access_key_file: /a, secret_key_file: /b, bucket: "a\\nb"}}\n',
+            "object_store.bucket",
+        ),
+    ],
+)
+def test_what_would_break_out_of_a_rendered_line_is_refused(more: str, found: str) -> None:
+    text = f"site: {{name: acme, domain: gpu.example.com}}\nrelease:\n  version: v1.0.0\n{more}"
+    assert [key for _, key in problems(text)] == [found]
+
+
+def test_registries_are_named_as_docker_names_them() -> None:
+    for registry in ("registry.example.com/remotegpu", "10.0.0.5:5000", "r.example.com/a/b/", ""):
+        head = "site: {name: acme, domain: gpu.example.com}\n"
+        text = f'{head}release: {{version: v1.0.0, registry: "{registry}"}}\n'
+        assert loading.parse(text).release.registry == registry
 
 
 def test_however_many_problems_there_are_all_are_said() -> None:

@@ -1,6 +1,7 @@
 """``render``: the whole bundle, in the tree of the deployment plan's section 7.9. Pure: equal input, equal bytes."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -117,7 +118,7 @@ def _prometheus(config: Config) -> dict[str, object]:
 
 def _script(config: Config, name: str) -> str:
     verb, purpose = SCRIPTS[name]
-    path = f"{config.site.directory}/remotegpu.yaml"
+    path = shlex.quote(f"{config.site.directory}/remotegpu.yaml")
     return _fill("script.sh", {"verb": verb, "purpose": purpose, "config_path": path})
 
 

@@ -16,6 +16,9 @@ Path = r"^/[^\x00]*\Z"
 OptionalPath = r"^(|/[^\x00]*)\Z"
 ClockTime = r"^([01]\d|2[0-3]):[0-5]\d\Z"
 Memory = r"^[1-9]\d*(m|g)\Z"
+Registry = r"^(|(?!.*//)[A-Za-z0-9]([A-Za-z0-9._:/-]*[A-Za-z0-9/])?)\Z"
+Bucket = r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z"
+Region = r"^[A-Za-z0-9-]{1,64}\Z"
 HttpUrl = r"^https?://[^\s]+\Z"
 
 Network4 = r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}\Z"
@@ -94,6 +97,8 @@ class Release(Section, kw_only=True, frozen=True):
         about(
             "Where remotegpu-backend and remotegpu-frontend are pulled from. Empty: only images that are here already.",
             "拉取 remotegpu-backend 和 remotegpu-frontend 的镜像仓库。留空：只使用本机已有的镜像。",
+            pattern=Registry,
+            says="a registry without https://, such as registry.example.com/remotegpu",
         ),
     ] = ""
     keep: Annotated[
@@ -163,8 +168,18 @@ class S3(Section, kw_only=True, frozen=True):
             says="a URL such as https://s3.example.com",
         ),
     ]
-    bucket: Annotated[str, about("Bucket, which must exist.", "存储桶，必须已存在。", min_length=3)]
-    region: Annotated[str, about("Region.", "区域。")] = "us-east-1"
+    bucket: Annotated[
+        str,
+        about(
+            "Bucket, which must exist.",
+            "存储桶，必须已存在。",
+            pattern=Bucket,
+            says="3 to 63 lower-case letters, digits, dots or hyphens",
+        ),
+    ]
+    region: Annotated[str, about("Region.", "区域。", pattern=Region, says="a name such as us-east-1")] = (
+        "us-east-1"
+    )
     access_key_file: Annotated[
         str,
         about("File with the access key.", "访问密钥文件。", pattern=Path, says="an absolute path"),

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from remotegpu.site.config.model import Config, EmailChannel
 from remotegpu.site.config.problems import ConfigProblem, closest
-from remotegpu.site.config.versions import is_fixed, manifest
+from remotegpu.site.config.versions import REFERENCE, is_fixed, manifest
 
 SUBNET_BITS = 22
 SECTIONS = Config.__struct_fields__
@@ -178,7 +178,10 @@ def _images(config: Config) -> Iterator[ConfigProblem]:
                 "one of " + ", ".join(manifest()),
                 f"Did you mean {meant}?" if meant else "Remove it.",
             )
-        if not is_fixed(image):
+        if not REFERENCE.fullmatch(image):
+            remedy = "Write it as `docker pull` takes it."
+            yield ConfigProblem(f"images.{component}", image, "the name of an image", remedy)
+        elif not is_fixed(image):
             yield ConfigProblem(
                 f"images.{component}",
                 image,

@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 
 MOVING_TAG = re.compile(r"[^\d]*|v?\d{1,4}(-[a-z]+)*")
 """``latest``, ``stable``, ``alpine``; and ``17`` or ``8-alpine``, which each minor version gets anew."""
+REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
 NAMED_BY_COMMIT = re.compile(r".*-[0-9a-f]{7,40}")
 
 
