@@ -168,6 +168,18 @@ def test_without_an_object_store_of_its_own_nothing_of_it_is_left() -> None:
     assert "S3_PUBLIC_ENDPOINT=https://s3.example.com\n" in render(config)[".env.backend"].text
 
 
+def test_what_customers_made_is_shown_powerless_and_signatures_reach_no_log() -> None:
+    rendered = render(BASIC)
+    site = rendered["nginx/conf.d/site.conf"].text
+    objects = site.split("location /remotegpu-objects/ {")[1].split("\n    }\n")[0]
+    assert "add_header Content-Security-Policy \"sandbox; default-src 'none';" in objects
+    assert "add_header X-Content-Type-Options nosniff always;" in objects
+    assert "error_log /dev/stderr crit;" in objects
+    assert "error_log /dev/stderr crit;" in rendered["nginx/streaming.conf"].text
+    assert "$request_uri" not in rendered["nginx/nginx.conf"].text
+    assert "$args" not in rendered["nginx/nginx.conf"].text
+
+
 def test_older_nginx_gets_no_newer_directive() -> None:
     assert "keepalive_min_timeout" in render(BASIC)["nginx/nginx.conf"].text
     older = with_(images={"nginx": "nginx:1.26.3"})
