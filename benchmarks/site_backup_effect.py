@@ -24,14 +24,14 @@ BACKUPS = {"dump": "database", "base": "base"}
 def measure(world: World, mebibytes: float, rounds: int, per_second: int, calm_s: float) -> dict[str, object]:
     site, account = world.site, world.administrator()
     site.fill("benchmark_rows", mebibytes)
-    site.backups("run", "--kind", "base", "--why", "the first")
+    site.backups("run", "--kind", "base", "--why", "the first", "--wait", "600")
 
     def calm() -> None:
         time.sleep(calm_s)
 
     def back_up(kind: str) -> Callable[[], None]:
         def act() -> None:
-            site.backups("run", "--kind", kind, "--why", "benchmark")
+            site.backups("run", "--kind", kind, "--why", "benchmark", "--wait", "600")
 
         return act
 

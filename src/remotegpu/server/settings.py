@@ -81,6 +81,8 @@ class Settings:
 
     ``ssh_ca_key``: OpenSSH private key text of the user CA.
 
+    ``metrics_port``: where the worker shows its metrics, on ``host``; 0: nowhere.
+
     ``trusted_proxies``: addresses or networks, separated by commas, whose ``X-Forwarded-For`` is believed.
     """
 
@@ -93,6 +95,7 @@ class Settings:
     ssh_ca_key: str = field(repr=False)
     host: str
     port: int
+    metrics_port: int
     public_url: str
     trusted_proxies: str
     log_level: str
@@ -114,6 +117,7 @@ def load(variables: Mapping[str, str] | None = None) -> Settings:
         ssh_ca_key=_ssh_ca_key(env),
         host=env.text("SERVER_HOST", "127.0.0.1"),
         port=port,
+        metrics_port=env.parsed("METRICS_PORT", "0", _port_or_none, 0),
         public_url=env.parsed("PUBLIC_URL", f"http://127.0.0.1:{port}", _url, "").rstrip("/"),
         trusted_proxies=env.parsed("TRUSTED_PROXIES", "", _networks, ""),
         log_level=env.parsed("LOG_LEVEL", "info", _one_of(LOG_LEVELS), "info"),
@@ -255,6 +259,10 @@ def _readable_file(text: str) -> str:
         except OSError as error:
             raise ValueError(f"cannot read {text}: {error.strerror}") from error
     return text
+
+
+def _port_or_none(text: str) -> int:
+    return 0 if text == "0" else parse_port(text)
 
 
 def _url(text: str) -> str:

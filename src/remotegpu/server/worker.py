@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from remotegpu.kit.memory import keep_freed_memory_low
-from remotegpu.server import sweeps
+from remotegpu.server import platform_metrics, sweeps
 from remotegpu.server.core.errors import RemoteGPUError
 from remotegpu.server.core.logging import configure
 from remotegpu.server.core.services import Services, open_services
@@ -45,6 +45,7 @@ async def work(services: Services) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     services.hub.start()
+    platform_metrics.serve(services, loop)
     running = [asyncio.create_task(repeat(services, sweep), name=sweep.name) for sweep in sweeps.all_sweeps()]
     stopped = asyncio.create_task(stopping.wait())
     log.info("worker started", sweeps=len(running))
