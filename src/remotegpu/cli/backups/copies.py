@@ -31,15 +31,22 @@ def run(
 
     def work(settings: "Settings") -> int:
         from remotegpu.site.backups import making
+        from remotegpu.site.backups.errors import SomeFailedError
 
-        made = making.make(
-            settings,
-            making.wanted(settings, kind),
-            why=why,
-            say=print_note,
-            wait_s=wait,
-            meant=making.Meant(accept_deletions=accept_deletions, new_cluster=new_cluster),
-        )
+        try:
+            made = making.make(
+                settings,
+                making.wanted(settings, kind),
+                why=why,
+                say=print_note,
+                wait_s=wait,
+                meant=making.Meant(accept_deletions=accept_deletions, new_cluster=new_cluster),
+            )
+        except SomeFailedError as error:
+            if not json_output:
+                raise
+            print_json({"ok": False, "error": str(error), "backups": error.made})
+            return FAILED
         if json_output:
             print_json({"ok": True, "backups": made})
         else:

@@ -126,7 +126,7 @@ def in_container(config: ConfigPath, arguments: tuple[str, ...], *, json_output:
     def act(place: "Place") -> int:
         from remotegpu.site import runner
         from remotegpu.site.commands.compose import Compose
-        from remotegpu.site.verbs.restore import PROGRAM
+        from remotegpu.site.deploying.safety import PROGRAM
 
         wanted = ("--json",) if json_output else ()
         command = Compose(place.directory).execute("backup", PROGRAM, "backups", *arguments, *wanted)

@@ -22,7 +22,7 @@ from remotegpu.site.backups import (
     redis_copy,
     store,
 )
-from remotegpu.site.backups.errors import BackupError, UsageError
+from remotegpu.site.backups.errors import BackupError, SomeFailedError, UsageError
 from remotegpu.site.backups.manifests import KINDS, Kind, Manifest, new_id
 from remotegpu.site.backups.settings import Settings
 from remotegpu.site.backups.store import Store
@@ -75,7 +75,8 @@ def make(
 ) -> list[Manifest]:
     """Back up each kind in turn. One that fails keeps no other from being tried.
 
-    Raises :class:`BackupError` that says which failed, and why.
+    Raises :class:`SomeFailedError` that says which failed, and why; also when one is here and could not be sent off
+    site.
     """
     made: list[Manifest] = []
     failed: list[str] = []
@@ -92,7 +93,7 @@ def make(
             failed.append(f"{kind}: {error}")
     if failed:
         done = f"\nThese were made: {', '.join(each.id for each in made)}" if made else ""
-        raise BackupError("\n".join(failed) + done)
+        raise SomeFailedError("\n".join(failed) + done, made)
     return made
 
 

@@ -8,7 +8,7 @@ from remotegpu.kit.clock import utc_now
 from remotegpu.site import authority, database_roles, images, keeping, runner, secret_copies, secrets
 from remotegpu.site.bundle import render, topology, writing
 from remotegpu.site.commands import docker
-from remotegpu.site.deploying import certificates, decisions, retired_keys, schema, watching
+from remotegpu.site.deploying import certificates, decisions, retired_keys, safety, schema, watching
 from remotegpu.site.deploying.deployment import DeployError, Deployment, wait_until
 from remotegpu.site.deploying.schema import last_json
 from remotegpu.site.public_certificate import PublicCertificateError
@@ -17,7 +17,6 @@ from remotegpu.site.releases import Release
 GIT_LABEL = "org.opencontainers.image.revision"
 START_STORES_S = 180
 MIGRATION_S = 3600.0
-BACKUP_S = 6 * 3600.0
 BACKUP_WAIT_S = 1800
 """For a scheduled backup that is at work."""
 PROBE_WITHIN = timedelta(seconds=20)
@@ -102,11 +101,7 @@ def make_roles(deployment: Deployment) -> str:
 
 def back_up(deployment: Deployment) -> str:
     """Before anything touches the data."""
-    why = f"before {deployment.plan.version}"
-    wanted = ("run", "--kind", "database", "--why", why, "--wait", str(BACKUP_WAIT_S), "--json")
-    command = ("/opt/remotegpu/bin/remotegpu", "backups", *wanted)
-    done = runner.run(deployment.compose.execute("backup", *command, timeout_s=BACKUP_S))
-    return ", ".join(str(one["id"]) for one in last_json(done.output)["backups"])
+    return safety.back_up(deployment.compose, f"before {deployment.plan.version}", wait_s=BACKUP_WAIT_S)
 
 
 def migrate_before(deployment: Deployment) -> str:

@@ -12,10 +12,11 @@ from remotegpu.kit.clock import utc_now
 from remotegpu.site import runner
 from remotegpu.site.bundle import topology
 from remotegpu.site.commands.compose import Compose
-from remotegpu.site.deploying import health
+from remotegpu.site.deploying import health, safety
 from remotegpu.site.deploying.deployment import DeployError, Progress
+from remotegpu.site.deploying.safety import BACKUP_S, PROGRAM
 from remotegpu.site.deploying.schema import last_json
-from remotegpu.site.deploying.steps import BACKUP_S, MIGRATION_S
+from remotegpu.site.deploying.steps import MIGRATION_S
 from remotegpu.site.journal import END, Entry, Journal, State
 from remotegpu.site.place import Place
 from remotegpu.site.releases import Release, Releases
@@ -23,7 +24,6 @@ from remotegpu.site.runner import CommandError
 from remotegpu.site.verbs.holding import held
 
 KIND = "restore"
-PROGRAM = "/opt/remotegpu/bin/remotegpu"
 STOP_S = 120
 
 
@@ -138,7 +138,7 @@ def _put_in_place(work: Restoring, new: str) -> str:
         work.step("fence", "stop everything that writes")
         runner.run(work.compose.stop(*work.writers, within_s=STOP_S))
         work.step("safety", "back up what is there")
-        work.backups("run", "--kind", "database", "--why", "before a restore")
+        work.progress("safety", safety.back_up(work.compose, "before a restore"))
         work.step("swap", "put the restored database in place")
         before = str(work.backups("swap", "--into", new)["swapped"]["before"])
         work.step("migrate", "bring its schema up to the release that serves")

@@ -9,7 +9,7 @@ import msgspec
 from remotegpu.kit.clock import utc_now
 from remotegpu.site import keeping, rotation, runner, secrets
 from remotegpu.site.commands.compose import Compose
-from remotegpu.site.deploying import steps, watching
+from remotegpu.site.deploying import safety, steps, watching
 from remotegpu.site.deploying.deployment import DeployError, Deployment, Progress
 from remotegpu.site.journal import END, Entry, Journal, State
 from remotegpu.site.place import Place
@@ -17,7 +17,7 @@ from remotegpu.site.releases import Releases
 from remotegpu.site.rotation import PHASES, READ_AT_START, REDIS, TOPICS, Phase, Topic
 from remotegpu.site.verbs import deploy
 from remotegpu.site.verbs.holding import held
-from remotegpu.site.verbs.restore import PROGRAM, finish_cut_short
+from remotegpu.site.verbs.restore import finish_cut_short
 
 TOKEN_LIFETIME = timedelta(minutes=20)
 """Access tokens live for 15 minutes (``JWT_ACCESS_EXPIRE``); clocks differ a little."""
@@ -163,8 +163,8 @@ def _tell_the_backups(deployment: Deployment, phase: Phase) -> None:
 
 
 def _backups(deployment: Deployment, *arguments: str) -> None:
-    command = (PROGRAM, "backups", *arguments)
-    runner.run(deployment.compose.execute("backup", *command, timeout_s=steps.BACKUP_S))
+    command = (safety.PROGRAM, "backups", *arguments)
+    runner.run(deployment.compose.execute("backup", *command, timeout_s=safety.BACKUP_S))
 
 
 def _new() -> str:
