@@ -19,7 +19,7 @@ PAGES = sorted(
     if path != GENERATED
 )
 SOURCES = sorted(path.relative_to(ROOT) for path in ROOT.glob("src/**/*.py"))
-BLOCK = re.compile(r"^```(?:sh|console|bash)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(?:sh|console|bash|ini)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:remotegpu(?:-agent)?|site|backups) [^`\n]+)`")
 IN_SOURCES = re.compile(r"(?<!`)`(remotegpu [^`|{}]+)`(?!`)")
 TYPED = re.compile(r"(?:^|[\s/])(remotegpu [a-z-].*)|^(?:sudo )?(remotegpu-agent .*)")
