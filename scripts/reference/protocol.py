@@ -12,6 +12,9 @@ from reference.marks import cell, header, plain
 from remotegpu import protocol
 from remotegpu.protocol.version import PROTOCOL_HEADER, PROTOCOL_VERSION
 
+FOR_OTHERS = {"metrics"}
+"""Modules of what is said to others than agents."""
+
 
 def page() -> str:
     text = header("`src/remotegpu/protocol/`") + "# Agent protocol\n\n"
@@ -19,7 +22,8 @@ def page() -> str:
     text += "Bodies are JSON; a field that the receiver does not know is ignored.\n"
     text += "The agent dials out only: it polls `sync`, and dials a WebSocket for each stream it is told to open.\n"
     for name in sorted(module.name for module in pkgutil.iter_modules(protocol.__path__)):
-        text += module_section(name)
+        if name not in FOR_OTHERS:
+            text += module_section(name)
     return text
 
 

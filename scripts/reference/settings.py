@@ -31,6 +31,7 @@ SERVER = {
     "JWT_ACCESS_EXPIRE": "life of an access token",
     "JWT_REFRESH_EXPIRE": "life of a refresh token",
     "JWT_SECRET": "keys of 32 characters or more, separated by commas or newlines: the first signs, all verify",
+    "METRICS_PORT": "port on which the worker shows its metrics to Prometheus; 0: nowhere",
     "LOG_LEVEL": "debug, info, warning or error",
     "PUBLIC_URL": "address under which people and agents reach the server",
     "REDIS_ADDR": "Redis or Valkey as HOST:PORT",

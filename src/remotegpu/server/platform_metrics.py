@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
 
 from remotegpu.kit.clock import utc_now
+from remotegpu.protocol.metrics import PLATFORM
 from remotegpu.server.core.services import Services
 from remotegpu.server.domains.monitoring import figures
 
@@ -54,8 +55,7 @@ class Platform(Collector):
 def families(found: list[figures.Figure]) -> list[Metric]:
     """As the library wants them. Pure."""
     made = {
-        name: GaugeMetricFamily(name, family.help, labels=family.labels)
-        for name, family in figures.FAMILIES.items()
+        name: GaugeMetricFamily(name, family.help, labels=family.labels) for name, family in PLATFORM.items()
     }
     for name, labels, value in found:
         made[name].add_metric(labels, value)

@@ -7,7 +7,7 @@ import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
 from integration.server.conftest import World, eventually
-from remotegpu.server.domains.monitoring import figures
+from remotegpu.protocol.metrics import PLATFORM
 from server_client import ServerProcess, free_port
 
 Labels = dict[str, str]
@@ -56,7 +56,7 @@ async def test_the_worker_shows_the_whole_platform(world: World) -> None:
             lambda: scraped(world.http, url), lambda found: "remotegpu_database_up" in found, 20
         )
     absent = {"remotegpu_sessions", "remotegpu_agent_clock_skew_seconds"}
-    assert found.keys() >= figures.FAMILIES.keys() - absent
+    assert found.keys() >= PLATFORM.keys() - absent
     assert value(found, "remotegpu_database_up") == 1
     ((last_seen,),) = world.sql(
         "SELECT extract(epoch FROM last_seen_at)::float8 FROM machines WHERE id = %s", silent.machine_id
@@ -77,4 +77,4 @@ async def test_a_database_that_is_away_is_said_and_nothing_is_made_up(world: Wor
             lambda: scraped(world.http, url), lambda found: "remotegpu_database_up" in found, 30
         )
     assert found["remotegpu_database_up"] == [({}, 0)]
-    assert not figures.FAMILIES.keys() & found.keys()
+    assert not PLATFORM.keys() & found.keys()

@@ -169,10 +169,14 @@ def _worker(config: Config) -> Block:
     return _base(config, "worker", image, grace_s=30) | {
         "command": ["server", "worker"],
         "env_file": _env_file(".env.backend"),
-        "environment": {"INSTANCE_NAME": "worker", "ALIVE_FILE": "/tmp/alive"},  # noqa: S108 - in the container
+        "environment": {
+            "INSTANCE_NAME": "worker",
+            "ALIVE_FILE": "/tmp/alive",  # noqa: S108 - in the container
+            "METRICS_PORT": str(topology.METRICS_PORT),
+        },
         "labels": _fingerprint("WORKER_SECRETS"),
         "volumes": [_secrets("worker")],
-        "networks": ["app", "data"],
+        "networks": ["app", "data", "monitoring"],
         "healthcheck": _health("CMD-SHELL", 'test -n "$$(find /tmp/alive -mmin -2)"'),
     }
 

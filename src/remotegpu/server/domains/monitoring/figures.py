@@ -1,15 +1,9 @@
-"""What Prometheus is told of the platform as a whole: counted in the database when it asks.
+"""What Prometheus is told of the platform as a whole (``protocol.metrics``): counted in the database when it asks."""
 
-The worker serves it, because there is one and there are two servers; what a server has seen itself is in its own
-``/metrics``. Labels: ``machine``, ``customer`` and ``region`` grow with the fleet, every other one has a handful of
-values, so 1,000 hosts make about 4,000 lines.
-"""
-
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
 from sqlalchemy import Row, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,46 +15,12 @@ from remotegpu.server.domains.customers.models import Customer
 from remotegpu.server.domains.machines.models import Machine
 from remotegpu.server.domains.tasks.models import Attempt, Task
 
-MACHINE = ("machine", "customer", "region")
 LATE_AFTER = timedelta(seconds=2 * SYNC_WAIT_S)
 """An agent in good health is heard of at every poll; one that missed one and the next is late."""
 UNFINISHED = ("queued", "assigned", "running")
 ENDED = ("expired", "ended", "cancelled")
 
 
-class Family(msgspec.Struct, kw_only=True, frozen=True):
-    """One metric: a gauge. ``help``: what one sample says."""
-
-    help: str
-    labels: tuple[str, ...] = ()
-
-
-FAMILIES: Mapping[str, Family] = {
-    "remotegpu_machines": Family(help="Machines by state.", labels=("state",)),
-    "remotegpu_gpus": Family(help="GPUs of all machines, and those of leased ones.", labels=("use",)),
-    "remotegpu_agents": Family(
-        help="Agents by how they are heard of: online, late (missed a poll) or lost (counted as unreachable).",
-        labels=("status",),
-    ),
-    "remotegpu_agent_last_heartbeat_timestamp_seconds": Family(
-        help="When the machine's agent was heard of last; absent until it was the first time.", labels=MACHINE
-    ),
-    "remotegpu_agent_clock_skew_seconds": Family(
-        help="How far the machine's clock is ahead of the server's.", labels=MACHINE
-    ),
-    "remotegpu_agent_info": Family(
-        help="1, with the agent's version.", labels=("machine", "version", "simulated")
-    ),
-    "remotegpu_node_gpus_expected": Family(help="GPUs that the machine's inventory lists.", labels=MACHINE),
-    "remotegpu_tasks": Family(help="Unfinished tasks by state.", labels=("state",)),
-    "remotegpu_task_queue_oldest_seconds": Family(help="How long the oldest queued task has been waiting."),
-    "remotegpu_attempts_lease_expired": Family(
-        help="Attempts under way that nobody has reported within their lease."
-    ),
-    "remotegpu_allocations": Family(help="Unfinished allocations by state.", labels=("state",)),
-    "remotegpu_allocations_ending_7d": Family(help="Active allocations that end within seven days."),
-    "remotegpu_sessions": Family(help="Open remote access sessions by protocol.", labels=("protocol",)),
-}
 Figure = tuple[str, tuple[str, ...], float]
 """Name, values of its labels, value."""
 
