@@ -1,6 +1,7 @@
 """``remotegpu.yaml``: everything that is wrong at once, with its line; what is written is read again."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -205,6 +206,24 @@ def test_init_writes_once_and_only_what_is_right(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="one already"):
         init(path, name="other", domain="gpu.example.com", version="v1.0.0", language="zh")
     assert path.read_bytes() == before
+
+
+def test_a_repository_around_the_site_takes_in_its_file_and_no_secret(tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(tmp_path), *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    git("init", "--quiet")
+    init(tmp_path / "remotegpu.yaml", name="acme", domain="gpu.example.com", version="v1.0.0", language="en")
+    assert list((tmp_path / "secrets").iterdir())
+    git("add", "--all")
+    assert set(git("ls-files").split()) == {".gitignore", "remotegpu.yaml"}
+
+
+def test_init_leaves_a_gitignore_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("mine\n")
+    init(tmp_path / "remotegpu.yaml", name="acme", domain="gpu.example.com", version="v1.0.0", language="en")
+    assert (tmp_path / ".gitignore").read_text() == "mine\n"
 
 
 def test_the_schema_knows_every_section() -> None:
