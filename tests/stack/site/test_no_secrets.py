@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from remotegpu.kit import certificates
+from remotegpu.site.bundle.topology import UIDS
 from stack.site.bed import Site
 from stack.site.people import Account
 
@@ -78,6 +79,10 @@ def test_originals_and_copies_are_for_their_owners_alone(site: Site, at_first: s
         for path in folder.rglob("*"):
             if path.is_file() and path.suffix not in {".crt", ".pem"}:
                 assert path.stat().st_mode & 0o777 == mode, path
+    for service, uid in UIDS.items():
+        folder = site.directory / "secrets" / service
+        for path in (folder, *folder.iterdir()) if folder.exists() else ():
+            assert path.stat().st_uid == uid, path
     owners = {path.name: path.stat().st_uid for path in (site.directory / "secrets").iterdir()}
     assert owners["backend"] == owners["worker"] == owners["migrate"] == 10100
     assert owners["postgresql"] == owners["redis"] == owners["backup"] == 999
