@@ -40,9 +40,10 @@ def manifest_key(kind: Kind, backup: str) -> str:
 
 
 def is_ours(key: str) -> bool:
-    """pgBackRest has a folder of its own in the bucket."""
+    """pgBackRest has a folder of its own in the bucket. What leads out of the folder of backups is not ours."""
     folders = (*kept.FOLDERS, CONTENT, *(FOLDERS[kind] for kind in ALL))
-    return key.endswith(SUFFIX) and key.startswith(tuple(f"{folder}/" for folder in folders))
+    is_inside = not {"", ".", ".."} & set(key.split("/"))
+    return is_inside and key.endswith(SUFFIX) and key.startswith(tuple(f"{folder}/" for folder in folders))
 
 
 def whole(there: Iterable[str], kind: Kind) -> list[str]:

@@ -28,7 +28,14 @@ def test_a_key_tells_its_file_and_back() -> None:
         assert content.is_ours(content.key_of(path))
     bundle = "secrets/20260101.tar.gz.age"
     assert content.path_of(content.key_of(bundle)) == content.key_of(bundle) == bundle
-    assert not content.is_ours("pgbackrest/archive/x.age")
+    for foreign in (
+        "pgbackrest/archive/x.age",
+        "config/../../x.age",
+        "config//x.age",
+        "config/x",
+        "config.age",
+    ):
+        assert not content.is_ours(foreign)
     assert content.checksum_of(content.content_key(ONE)) == ONE
     assert content.checksum_of(f"objects/content/99/{ONE}.age") is None
     assert (keeping.CONFIGURATION, keeping.SECRETS) == ("backups/config", "backups/secrets")
