@@ -7,7 +7,7 @@ from remotegpu.site.bundle import compose
 from remotegpu.site.bundle.render import render
 from remotegpu.site.config.model import Config, Network, Release, Site, Tls
 from remotegpu.site.deploying import decisions, preflight
-from remotegpu.site.deploying.deployment import Deployment, Plan
+from remotegpu.site.deploying.deployment import Deployment, Plan, SchemaPlan
 from remotegpu.site.place import Place
 
 
@@ -73,3 +73,16 @@ def test_a_missing_file_stops_a_new_release_and_not_the_way_back(tmp_path: Path)
         ("problem", "tls.key"),
     ]
     assert {one.level for one in preflight.look_at_files(deployment(absent, restores="x"))} == {"warning"}
+
+
+def test_the_way_of_the_schema_is_said_and_where_there_is_no_way_back() -> None:
+    def found(*pending: str, contracting: tuple[str, ...] = ()) -> tuple[str, str, str]:
+        ahead = SchemaPlan("0003_pre_ledger", pending, pending, (), contracting)
+        finding = preflight.schema_path(ahead, "v1.0.0")
+        return finding.level, finding.found, finding.remedy
+
+    assert found() == ("ok", "0003_pre_ledger, nothing is pending", "")
+    assert found("0004_pre_notes") == ("ok", "0003_pre_ledger, then 0004_pre_notes", "")
+    level, said, remedy = found("0004_pre_notes", "0005_post_notes", contracting=("0005_post_notes",))
+    assert (level, said) == ("warning", "0003_pre_ledger, then 0004_pre_notes, 0005_post_notes")
+    assert "0005_post_notes takes away what v1.0.0 needs" in remedy

@@ -62,13 +62,15 @@ class SchemaPlan:
     """``current``: where the schema is; empty without one. ``pending``: revisions not applied yet.
     ``pending_after``: those of them that come after the code.
 
-    ``contracting``: applied revisions that took away what older code needs, in order.
+    ``contracting``: applied revisions that took away what older code needs, in order; ``pending_contracting``: those
+    that will.
     """
 
     current: str
     pending: tuple[str, ...]
     pending_after: tuple[str, ...]
     contracting: tuple[str, ...]
+    pending_contracting: tuple[str, ...] = ()
 
     def contracted_since(self, revision: str) -> list[str]:
         """What stands between the schema now and code that was at ``revision``."""

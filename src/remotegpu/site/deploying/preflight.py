@@ -16,8 +16,8 @@ from remotegpu.site import runner
 from remotegpu.site.bundle import compose, writing
 from remotegpu.site.commands import docker
 from remotegpu.site.config import named_files
-from remotegpu.site.deploying import decisions
-from remotegpu.site.deploying.deployment import Deployment
+from remotegpu.site.deploying import decisions, schema
+from remotegpu.site.deploying.deployment import DeployError, Deployment, SchemaPlan
 
 Level = Literal["ok", "warning", "problem"]
 
@@ -56,6 +56,7 @@ def look(deployment: Deployment) -> list[Finding]:
         *look_at_ports(deployment),
         *_images(deployment),
         *look_at_files(deployment),
+        *_schema(deployment),
         _changes(deployment),
         *_interruptions(deployment),
         _backup(deployment),
@@ -156,6 +157,33 @@ def look_at_files(deployment: Deployment) -> Iterator[Finding]:
     for problem in named_files.problems(deployment.place.config, utc_now()):
         said = f"{problem.key}: found {problem.found}, expected {problem.expected}"
         yield Finding("file", level, said, problem.remedy)
+
+
+def _schema(deployment: Deployment) -> Iterator[Finding]:
+    """What the release would change, asked of its own image. A database that is down is no reason not to deploy."""
+    plan = deployment.plan
+    if deployment.previous is None or plan.restores:
+        return
+    image = plan.images["backend"]
+    if runner.attempt(docker.image_id(image)).code != 0:
+        return  # said of the image already
+    try:
+        yield schema_path(schema.ahead(deployment, image), deployment.previous.version)
+    except (runner.CommandError, DeployError) as error:
+        remedy = "The step of the migrations looks again, and stops before anything is changed."
+        yield Finding("schema", "warning", str(error).strip().splitlines()[-1], remedy)
+
+
+def schema_path(ahead: SchemaPlan, previous: str) -> Finding:
+    """From where to where; no way back is said before it is taken."""
+    if not ahead.pending:
+        return Finding("schema", "ok", f"{ahead.current}, nothing is pending")
+    found = f"{ahead.current}, then {', '.join(ahead.pending)}"
+    if not ahead.pending_contracting:
+        return Finding("schema", "ok", found)
+    taken = ", ".join(ahead.pending_contracting)
+    remedy = f"{taken} takes away what {previous} needs: afterwards only a restore leads back to it."
+    return Finding("schema", "warning", found, remedy)
 
 
 def _changes(deployment: Deployment) -> Finding:

@@ -11,11 +11,21 @@ PLAN_S = 120.0
 
 def plan(deployment: Deployment) -> SchemaPlan:
     """Asks the image that migrates. Changes nothing."""
-    command = deployment.compose.run_once(
-        "migrate", "server", "migrate", "--plan", "--json", timeout_s=PLAN_S
-    )
-    deployment.schema = read_plan(last_json(runner.run(command).output))
+    deployment.schema = read_plan(last_json(runner.run(_question(deployment)).output))
     return deployment.schema
+
+
+def ahead(deployment: Deployment, image: str) -> SchemaPlan:
+    """As ``image`` sees it, which is not in its place yet. Changes nothing, and nothing is kept of it.
+
+    Raises :class:`~remotegpu.site.runner.CommandError`, :class:`DeployError`.
+    """
+    command = runner.with_environment(_question(deployment), {"MIGRATE_IMAGE": image})
+    return read_plan(last_json(runner.run(command).output))
+
+
+def _question(deployment: Deployment) -> runner.Command:
+    return deployment.compose.run_once("migrate", "server", "migrate", "--plan", "--json", timeout_s=PLAN_S)
 
 
 def known(deployment: Deployment) -> SchemaPlan:
@@ -32,6 +42,9 @@ def read_plan(found: dict[str, Any]) -> SchemaPlan:  # Any: the command's own JS
         pending_after=tuple(entry["revision"] for entry in pending if entry["phase"] == "post"),
         contracting=tuple(
             entry["revision"] for entry in found["revisions"] if entry["applied"] and entry["contracts"]
+        ),
+        pending_contracting=tuple(
+            entry["revision"] for entry in found["revisions"] if not entry["applied"] and entry["contracts"]
         ),
     )
 
