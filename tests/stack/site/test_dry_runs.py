@@ -56,3 +56,34 @@ def test_a_release_that_takes_away_what_the_old_one_needs_says_so_before(
     assert (schema["level"], schema["found"]) == ("warning", f"{migration_files.HEAD}, then {name}")
     assert f"{name} takes away what {at_first} needs" in schema["remedy"]
     assert state(site) == before
+
+
+def test_a_restore_is_looked_at_and_not_done(site: Site, at_first: str) -> None:
+    assert at_first
+    (dump,) = site.do("backup", "--kind=database", "--json").json["backups"]
+    before = state(site), site.psql("SELECT string_agg(datname, ' ' ORDER BY 1) FROM pg_database")
+    plan = site.do("restore", f"--backup={dump['id']}", "--dry-run", "--json").json
+    assert plan["possible"]["rows"] == sum(table["rows"] for table in dump["database"]["tables"].values())
+    assert len(plan["steps"]) == 6
+    assert "stop everything that writes" in site.do("restore", "--at=newest", "--dry-run").output
+    refused = site.try_to("restore", "--at=2001-01-01T00:00:00Z", "--dry-run")
+    assert refused.code == 1
+    assert "before the oldest moment that can be restored" in refused.said
+    assert (state(site), site.psql("SELECT string_agg(datname, ' ' ORDER BY 1) FROM pg_database")) == before
+
+
+def test_a_rotation_is_shown_and_not_done(site: Site, at_first: str) -> None:
+    assert at_first
+    secrets = site.config.parent / "secrets"
+    before = state(site), {path.name: path.read_bytes() for path in secrets.iterdir() if path.is_file()}
+    planned = site.do("secrets", "rotate", "all", "--dry-run", "--json").json["planned"]
+    assert {"jwt_secret", "db_user", "redis_password", "backup_cipher_key"} <= set(planned["secrets"])
+    assert planned["restarts"]
+    assert not site.do("secrets", "rotate", "encryption-key", "--dry-run", "--json").json["planned"][
+        "restarts"
+    ]
+    assert site.try_to("secrets", "rotate", "everything", "--dry-run").code == 1
+    assert (
+        state(site),
+        {path.name: path.read_bytes() for path in secrets.iterdir() if path.is_file()},
+    ) == before

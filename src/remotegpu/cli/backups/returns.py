@@ -10,6 +10,7 @@ from remotegpu.cli.output import print_json, print_line, print_note
 from remotegpu.kit.clock import utc_now
 
 if TYPE_CHECKING:
+    from remotegpu.site.backups.restoring import Possible
     from remotegpu.site.backups.settings import Settings
 
 
@@ -24,6 +25,9 @@ def restore(
     archived: Annotated[
         bool, Parameter(negative=(), help="Take the archive as it is: the cluster it is of is lost.")
     ] = False,
+    dry_run: Annotated[
+        bool, Parameter(negative=(), help="Only look whether the backup is whole and there is room.")
+    ] = False,
     json_output: Json = False,
 ) -> int:
     """Bring a backup, or the state of a moment, into a new database. The running one is not touched."""
@@ -32,6 +36,10 @@ def restore(
         from remotegpu.site.backups import restoring
         from remotegpu.site.backups.errors import UsageError
 
+        if dry_run and (backup is None) != (at is None):
+            moment_at = None if at is None else _parsed(at)
+            found = restoring.look(settings, into, backup, moment_at, print_note)
+            return _show_possible(found, json_output=json_output)
         if backup is not None and at is None:
             restored = restoring.by_backup(settings, into, backup, print_note)
         elif at is not None and backup is None:
@@ -49,6 +57,17 @@ def restore(
         return 0
 
     return guarded(work, json_output=json_output)
+
+
+def _show_possible(found: "Possible", *, json_output: bool) -> int:
+    if json_output:
+        print_json({"ok": True, "possible": found})
+    else:
+        rows = "" if found.rows is None else f", {found.rows} rows"
+        print_line(
+            f"possible: the state of {moment(found.moment) if found.moment else 'the newest moment'}{rows}"
+        )
+    return 0
 
 
 def _parsed(text: str) -> datetime | None:

@@ -2,7 +2,7 @@
 
 import sys
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -49,6 +49,10 @@ def restore(
     into: Annotated[
         str | None, Parameter(help="Make a copy of this name to look at, and leave the site as it is.")
     ] = None,
+    dry_run: Annotated[
+        bool,
+        Parameter(negative=(), help="Look whether it can be restored and show the steps; change nothing."),
+    ] = False,
     yes: Annotated[bool, Parameter(negative=(), help="Do not ask.")] = False,
     json_output: Json = False,
 ) -> int:
@@ -73,6 +77,8 @@ def restore(
             )
             return UNUSABLE
         source = verb.Source(backup=backup or "", at=at or "")
+        if dry_run:
+            return _show_plan(verb.look(place, Steps(), source, into or ""), into, json_output=json_output)
         if into is not None:
             return _show(verb.restore_into(place, Steps(), source, into), json_output=json_output)
         if not yes and not _confirmed(place, source):
@@ -83,6 +89,22 @@ def restore(
         return _show(restored, json_output=json_output)
 
     return guarded(config, act, json_output=json_output)
+
+
+def _show_plan(possible: dict[str, Any], into: str | None, *, json_output: bool) -> int:
+    from remotegpu.site.verbs.restore import PLAN
+
+    steps = PLAN[:1] if into else PLAN
+    if json_output:
+        print_json({"ok": True, "possible": possible, "steps": steps})
+        return 0
+    rows = f", {possible['rows']} rows" if possible["rows"] is not None else ""
+    print_line(
+        f"It can be restored: the state of {possible['moment'] or 'the newest moment'}{rows}. The steps:"
+    )
+    for number, step in enumerate(steps, start=1):
+        print_line(f"  {number}. {step}")
+    return 0
 
 
 def _is_moment(text: str) -> bool:

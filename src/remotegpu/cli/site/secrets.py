@@ -13,6 +13,7 @@ from remotegpu.kit.clock import utc_now
 
 if TYPE_CHECKING:
     from remotegpu.site.place import Place
+    from remotegpu.site.verbs.rotate import Planned
 
 app = App(name="secrets", help="The site's secrets: how old they are, and new ones.", help_format="plaintext")
 
@@ -57,6 +58,7 @@ def rotate(
     /,
     *,
     config: ConfigPath = DEFAULT,
+    dry_run: Annotated[bool, Parameter(negative=(), help="Show what would change; change nothing.")] = False,
     json_output: Json = False,
 ) -> int:
     """Replace secrets while the site serves: nobody is signed out, no request fails. Goes on after a crash."""
@@ -64,6 +66,8 @@ def rotate(
     def act(place: "Place") -> int:
         from remotegpu.site.verbs import rotate as verb
 
+        if dry_run:
+            return _show_planned(verb.planned(place, what), json_output=json_output)
         done = verb.rotate_named(place, Steps(), what)
         if json_output:
             print_json({"ok": True, "rotated": done})
@@ -72,6 +76,22 @@ def rotate(
         return 0
 
     return guarded(config, act, json_output=json_output)
+
+
+def _show_planned(planned: "Planned", *, json_output: bool) -> int:
+    if json_output:
+        print_json({"ok": True, "planned": planned})
+        return 0
+    if planned.going_on:
+        print_line(f"first: go on with the rotation of {', '.join(planned.going_on)}, which was cut short")
+    print_line(f"rotate: {', '.join(planned.topics)}")
+    print_line(
+        f"files that change in secrets/: {', '.join(planned.secrets) or 'none; the host takes a new token'}"
+    )
+    print_line(
+        f"programs that start anew, one slot after the other: {'yes' if planned.restarts else 'none'}"
+    )
+    return 0
 
 
 @app.command(name="open")

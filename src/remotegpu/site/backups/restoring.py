@@ -16,7 +16,7 @@ from remotegpu.kit.clock import utc_now
 from remotegpu.site.backups import dumping, loading, postgres, programs, recovery, scratch, store
 from remotegpu.site.backups.errors import BackupError, UsageError
 from remotegpu.site.backups.loading import Expected
-from remotegpu.site.backups.manifests import Manifest, new_id
+from remotegpu.site.backups.manifests import Database, Manifest, new_id
 from remotegpu.site.backups.settings import Settings, database_name
 from remotegpu.site.backups.store import Store
 from remotegpu.site.backups.work import Say, need_room, restoring
@@ -39,15 +39,42 @@ class Restored(msgspec.Struct, kw_only=True, frozen=True):
     duration_s: float
 
 
+class Possible(msgspec.Struct, kw_only=True, frozen=True):
+    """What a restore would bring. ``rows``: None for a moment, which nobody has counted."""
+
+    backup: str
+    moment: datetime | None
+    rows: int | None
+
+
+def look(settings: Settings, into: str, backup: str | None, at: datetime | None, say: Say) -> Possible:
+    """Whether a restore has what it needs; nothing is changed. Raises :class:`BackupError`."""
+    with postgres.connection(settings.socket_dir, postgres.MAINTENANCE) as connected:
+        _need_free_name(connected, settings, into)
+    if backup is None:
+        if at is not None:
+            recovery.need_inside(settings, at)
+        return Possible(backup="", moment=at, rows=None)
+    found = Store(settings.backup_dir)
+    database = _sound(found, found.get(backup), say)
+    need_room(settings.data_dir, int(GROWTH * database.size), "The restored database")
+    return Possible(backup=backup, moment=database.snapshot_at, rows=database.rows)
+
+
+def _sound(found: Store, manifest: Manifest, say: Say) -> Database:
+    """What a backup holds, once it is known to be a whole one of the right kind."""
+    if manifest.database is None:
+        raise UsageError(f"found {manifest.id} to be of kind {manifest.kind}, expected one of kind database")
+    need_whole(found, manifest, say)
+    return manifest.database
+
+
 def by_backup(settings: Settings, into: str, backup: str, say: Say) -> Restored:
     """Restore a dump. Raises :class:`BackupError`; then there is no ``into``."""
     began = utc_now()
     with restoring(settings, f"restoring of {backup} into {into}", began) as found:
         manifest = found.get(backup)
-        database = manifest.database
-        if database is None:
-            raise UsageError(f"found {backup} to be of kind {manifest.kind}, expected one of kind database")
-        need_whole(found, manifest, say)
+        database = _sound(found, manifest, say)
         expected = loading.of_manifest(database)
         dump = found.path(manifest) / dumping.DUMP
         with postgres.connection(settings.socket_dir, postgres.MAINTENANCE) as connected:

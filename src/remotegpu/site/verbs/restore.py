@@ -24,6 +24,15 @@ from remotegpu.site.runner import CommandError
 from remotegpu.site.verbs.holding import held
 
 KIND = "restore"
+PLAN = (
+    "restore it beside the running database, while the site serves, and compare every table",
+    "stop everything that writes",
+    "back up what is there",
+    "put the restored database in place; what was there stays under another name",
+    "bring its schema up to the release that serves",
+    "start again; whatever fails on the way puts back what was there",
+)
+"""For people, in order."""
 STOP_S = 120
 
 
@@ -100,7 +109,7 @@ def restore(place: Place, progress: Progress, source: Source) -> Restored:
     with held(place, f"restore {source}"):
         finish_cut_short(place, progress)
         work = Restoring(place, progress)
-        new = f"remotegpu_restored_{utc_now():%Y%m%d_%H%M%S}"
+        new = _new_name()
         try:
             progress("restore", f"restore {source} beside the running database")
             copied = work.backups("restore", "--into", new, *source.options)["restored"]
@@ -108,6 +117,17 @@ def restore(place: Place, progress: Progress, source: Source) -> Restored:
         except (DeployError, CommandError) as error:
             raise DeployError(f"nothing was restored, the data is as it was: {error}") from error
         return Restored(topology.DATABASE, before, copied["rows"])
+
+
+def look(place: Place, progress: Progress, source: Source, into: str) -> dict[str, Any]:  # Any: as below
+    """What ``source`` would bring, once it is known to be whole. Changes nothing. Raises :class:`DeployError`."""
+    return Restoring(place, progress).backups(
+        "restore", "--into", into or _new_name(), *source.options, "--dry-run"
+    )["possible"]
+
+
+def _new_name() -> str:
+    return f"remotegpu_restored_{utc_now():%Y%m%d_%H%M%S}"
 
 
 def restore_into(place: Place, progress: Progress, source: Source, name: str) -> Restored:

@@ -63,13 +63,48 @@ def rotate_named(place: Place, progress: Progress, what: str) -> list[str]:
     """``what``: a topic, ``all``, or ``agent:NODE``. Returns what was rotated. Raises :class:`DeployError`."""
     if what.startswith("agent:"):
         return [_ask_agent(place, progress, what.removeprefix("agent:"))]
+    return list(rotate(place, progress, _topics(what)))
+
+
+def _topics(what: str) -> list[Topic]:
     if what == "all":
-        return list(rotate(place, progress))
-    known: dict[str, Topic] = {topic: topic for topic in TOPICS}
-    if what not in known:
+        return list(TOPICS)
+    found: list[Topic] = [topic for topic in TOPICS if topic == what]
+    if not found:
         expected = ", ".join((*TOPICS, "agent:NODE", "all"))
         raise DeployError(f"found {what!r}, expected one of {expected}")
-    return list(rotate(place, progress, [known[what]]))
+    return found
+
+
+class Planned(msgspec.Struct, kw_only=True, frozen=True):
+    """``going_on``: what a rotation that a crash cut short has still to do, which comes first.
+
+    ``secrets``: the files in ``secrets/`` that change. ``restarts``: whether programs start anew, slot after slot.
+    """
+
+    topics: list[str]
+    going_on: list[str]
+    secrets: list[str]
+    restarts: bool
+
+
+def planned(place: Place, what: str) -> Planned:
+    """What :func:`rotate_named` would do. Changes nothing. Raises :class:`DeployError`."""
+    if what.startswith("agent:"):
+        return Planned(topics=[what], going_on=[], secrets=[], restarts=False)
+    topics, cut_short = _topics(what), _cut_short(place)
+    lines = _lines(place)
+    changed = {
+        name
+        for phase in PHASES
+        for name in rotation.after(phase, topics, lines, rotation.before(lines), _means(place))
+    }
+    return Planned(
+        topics=list(topics),
+        going_on=list(cut_short.topics) if cut_short else [],
+        secrets=sorted(changed),
+        restarts=not READ_AT_START.isdisjoint(topics),
+    )
 
 
 def _ask_agent(place: Place, progress: Progress, node: str) -> str:
@@ -109,13 +144,7 @@ def _act(place: Place, work: Work, phase: Phase, progress: Progress) -> None:
     if phase == "retire" and restarts:  # nobody uses the old ones any more, but what waits in reserve would
         watching.drain(deployment, deployment.plan.slot)
         watching.stop_slot(deployment, deployment.plan.slot)
-    means = rotation.Means(
-        new=_new,
-        now=utc_now(),
-        token_lifetime=TOKEN_LIFETIME,
-        backup_window=timedelta(days=place.config.backup.wal_days),
-    )
-    changed = rotation.after(phase, work.topics, _lines(place), work.before, means)
+    changed = rotation.after(phase, work.topics, _lines(place), work.before, _means(place))
     for name, lines in changed.items():
         secrets.write(place.originals, name, lines)
     _tell_the_stores(deployment, work.topics, _lines(place))
@@ -165,6 +194,15 @@ def _tell_the_backups(deployment: Deployment, phase: Phase) -> None:
 def _backups(deployment: Deployment, *arguments: str) -> None:
     command = (safety.PROGRAM, "backups", *arguments)
     runner.run(deployment.compose.execute("backup", *command, timeout_s=safety.BACKUP_S))
+
+
+def _means(place: Place) -> rotation.Means:
+    return rotation.Means(
+        new=_new,
+        now=utc_now(),
+        token_lifetime=TOKEN_LIFETIME,
+        backup_window=timedelta(days=place.config.backup.wal_days),
+    )
 
 
 def _new() -> str:
