@@ -224,6 +224,7 @@ def back_up(settings: Settings, now: datetime, say: Say, *, new_cluster: bool = 
                 f"--repo={repository}",
                 f"--type={kind}",
                 "--start-fast",
+                "--process-max=1",  # people work meanwhile
                 f"{retention}-type=time",
                 f"{retention}={settings.wal_days}",
                 *QUIET,
