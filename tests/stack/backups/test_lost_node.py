@@ -81,6 +81,7 @@ def fetch(site: Bed, identity: "pyrage.x25519.Identity", keys: Path) -> None:
         [*command, *where, *files, f"--into={site.root}"], check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{site.root}/backups: 4 backups, {OBJECTS} contents of objects" in done.stdout
 
 
 def test_a_site_comes_back_on_an_empty_node_from_what_is_off_site(

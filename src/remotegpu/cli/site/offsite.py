@@ -1,6 +1,7 @@
 """``remotegpu site fetch``: what is off site, brought to a machine that replaces a lost one."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,11 +72,14 @@ def _show(fetched: "Fetched", into: Path, identity: Path, *, json_output: bool) 
 def _show_next(fetched: "Fetched", into: Path, identity: Path) -> None:
     """Lines to type."""
     if fetched.configuration:
-        print_line(f"  tar xzf {fetched.configuration} -C {into} remotegpu.yaml")
+        print_line(
+            "  " + shlex.join(["tar", "xzf", fetched.configuration, "-C", str(into), "remotegpu.yaml"])
+        )
     else:
         print_note("remotegpu: found no copy of remotegpu.yaml off site; write one: remotegpu site init")
     if fetched.secrets:
-        print_line(f"  remotegpu site secrets open {fetched.secrets} --identity {identity} --into {into}")
+        opening = ["remotegpu", "site", "secrets", "open", fetched.secrets]
+        print_line("  " + shlex.join([*opening, "--identity", str(identity), "--into", str(into)]))
     else:
         print_note(
             "remotegpu: found no bundle of secrets off site; without one the base backups and the WAL stay closed, and "
