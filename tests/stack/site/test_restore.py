@@ -50,9 +50,9 @@ def databases(site: Site) -> set[str]:
 
 
 def test_a_deleted_customer_comes_back_and_nothing_else_changes(
-    site: Site, at_first: str, admin: Session, administrator: Account
+    site: Site, serving: str, admin: Session, administrator: Account
 ) -> None:
-    assert at_first
+    assert serving
     new_customer(site, admin, "to-lose")
     time.sleep(1.1)  # the moment a second before the loss is one at which it was there
     before = contents(site)
@@ -68,8 +68,8 @@ def test_a_deleted_customer_comes_back_and_nothing_else_changes(
     assert "after-it" in customers(site)
 
 
-def test_a_backup_comes_back(site: Site, at_first: str, admin: Session) -> None:
-    assert at_first
+def test_a_backup_comes_back(site: Site, serving: str, admin: Session) -> None:
+    assert serving
     before = contents(site)
     made = site.do("backup", "--kind=database", "--why=test", "--json").json["backups"][0]["id"]
     new_customer(site, admin, "too-late")
@@ -81,8 +81,8 @@ def test_a_backup_comes_back(site: Site, at_first: str, admin: Session) -> None:
     assert site.door.answers()
 
 
-def test_a_copy_to_look_at_leaves_the_site_alone(site: Site, at_first: str) -> None:
-    assert at_first
+def test_a_copy_to_look_at_leaves_the_site_alone(site: Site, serving: str) -> None:
+    assert serving
     made = site.do("backup", "--kind=database", "--json").json["backups"][0]["id"]
     before = contents(site)
     site.do("restore", "--backup", made, "--into", "to_look_at")
@@ -106,9 +106,9 @@ def test_a_copy_to_look_at_leaves_the_site_alone(site: Site, at_first: str) -> N
     ],
 )
 def test_what_cannot_be_done_is_refused_and_nothing_is_touched(
-    site: Site, at_first: str, arguments: tuple[str, ...], code: int, said: str
+    site: Site, serving: str, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
-    assert at_first
+    assert serving
     before, names, journal = contents(site), databases(site), site.journal()
     done = site.try_to("restore", *arguments)
     assert done.code == code
@@ -118,8 +118,8 @@ def test_what_cannot_be_done_is_refused_and_nothing_is_touched(
     assert site.door.answers()
 
 
-def test_a_damaged_backup_is_refused_before_anything_starts(site: Site, at_first: str) -> None:
-    assert at_first
+def test_a_damaged_backup_is_refused_before_anything_starts(site: Site, serving: str) -> None:
+    assert serving
     made = site.do("backup", "--kind=database", "--json").json["backups"][0]["id"]
     dump = next((site.directory / "backups/postgresql" / made).glob("*.dump"))
     content = bytearray(dump.read_bytes())
@@ -135,9 +135,9 @@ def test_a_damaged_backup_is_refused_before_anything_starts(site: Site, at_first
 
 @pytest.mark.parametrize(("step", "state"), [("fence", "begun"), ("swap", "begun"), ("start", "begun")])
 def test_a_restore_that_was_killed_leaves_one_whole_database_and_the_next_command_serves_it(
-    site: Site, at_first: str, step: str, state: str
+    site: Site, serving: str, step: str, state: str
 ) -> None:
-    assert at_first
+    assert serving
     made = site.do("backup", "--kind=database", "--json").json["backups"][0]["id"]
     before = contents(site)
     killing = [sys.executable, "-m", "stack.site.killed", "restore", step, state]
@@ -149,8 +149,8 @@ def test_a_restore_that_was_killed_leaves_one_whole_database_and_the_next_comman
     assert site.door.answers()
 
 
-def test_the_drill_passes(site: Site, at_first: str) -> None:
-    assert at_first
+def test_the_drill_passes(site: Site, serving: str) -> None:
+    assert serving
     drill = site.do("drill", "--json").json["drill"]
     assert drill["passed"]
     assert drill["rto_s"] > 0

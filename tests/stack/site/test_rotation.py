@@ -51,9 +51,9 @@ def database_lets_in(site: Site, role: str, password: str) -> bool:
 
 
 def test_every_secret_is_replaced_and_nobody_notices(
-    site: Site, at_first: str, administrator: Account, admin: Session
+    site: Site, serving: str, administrator: Account, admin: Session
 ) -> None:
-    assert at_first
+    assert serving
     old = {name: site.secret(name) for name in ROTATED}
     role = old["db_user"][0]
     old_password = site.secret(f"db_password_{role[-1]}")[0]
@@ -101,10 +101,10 @@ def every_moment_can_be_restored(site: Site, before_it: str) -> None:
 
 
 def test_a_new_encryption_key_survives_a_kill_and_is_in_the_bundle_of_secrets(
-    site: Site, at_first: str, admin: Session
+    site: Site, serving: str, admin: Session
 ) -> None:
     """Killed when the key is in use and its base backup is being made: both keys are needed then, and are there."""
-    assert at_first
+    assert serving
     identity = pyrage.x25519.Identity.generate()
     old, serving = site.secret("backup_cipher_key")[0], site.serving()["id"]
     before_it = a_moment_with_a_base_backup(site)
@@ -142,9 +142,9 @@ def still_signed_in(site: Site, session: Session) -> None:
     assert "items" in site.door.ask("GET", "/api/v1/machines", token=renewed.access_token)
 
 
-def test_a_rotation_that_was_killed_is_gone_on_with(site: Site, at_first: str, admin: Session) -> None:
+def test_a_rotation_that_was_killed_is_gone_on_with(site: Site, serving: str, admin: Session) -> None:
     """In the middle of phase ``use``: both passwords are accepted, and half of the programs use the new one."""
-    assert at_first
+    assert serving
     old = site.secret("redis_password")[0]
     with visitors.load(site, admin, PER_SECOND) as load:
         kill_at(site, "restart", "switch", "done", "secrets", "rotate", "redis")
@@ -159,8 +159,8 @@ def test_a_rotation_that_was_killed_is_gone_on_with(site: Site, at_first: str, a
     still_signed_in(site, admin)
 
 
-def test_a_gpu_host_takes_a_new_token(site: Site, at_first: str, admin: Session, gpu_host: str) -> None:
-    assert at_first
+def test_a_gpu_host_takes_a_new_token(site: Site, serving: str, admin: Session, gpu_host: str) -> None:
+    assert serving
     before = token_of(site, gpu_host)
     site.do("secrets", "rotate", "agent:gpu-1")
     deadline = time.monotonic() + NEW_TOKEN_S

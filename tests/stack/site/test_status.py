@@ -18,7 +18,7 @@ def diagnosed(site: Site, bundle: Path, *what: str) -> dict[str, Any]:  # Any: s
     return site.try_to("diagnose", *what, f"--output={bundle}", "--json").json
 
 
-def test_a_deployed_site_is_seen_from_all_sides(site: Site, at_first: str) -> None:
+def test_a_deployed_site_is_seen_from_all_sides(site: Site, serving: str) -> None:
     found = items(site)
     well = {
         *("lock", "journal", "configuration", "files", "front door", "certificate", "readiness"),
@@ -31,15 +31,15 @@ def test_a_deployed_site_is_seen_from_all_sides(site: Site, at_first: str) -> No
     wrong = {name: found[name]["found"] for name in well if found[name]["level"] != "ok"}
     # another test may have killed a container an hour ago, and that rightly shows
     assert {name: said for name, said in wrong.items() if not said.startswith("restarted")} == {}
-    assert at_first in found["release"]["found"]
+    assert serving in found["release"]["found"]
     assert found["wal archive"]["level"] != "unknown"
     assert "stand-ins" in found["images"]["found"]  # on this engine they are, and it must show
 
 
 def test_what_goes_down_is_named_explained_and_well_again_when_it_is_back(
-    site: Site, at_first: str, tmp_path: Path
+    site: Site, serving: str, tmp_path: Path
 ) -> None:
-    assert at_first
+    assert serving
     site.compose("stop", "redis")
     try:
         status = site.try_to("status")
@@ -56,8 +56,8 @@ def test_what_goes_down_is_named_explained_and_well_again_when_it_is_back(
     assert items(site)["container redis"]["level"] == "ok"
 
 
-def test_an_edited_file_is_noticed(site: Site, at_first: str) -> None:
-    assert at_first
+def test_an_edited_file_is_noticed(site: Site, serving: str) -> None:
+    assert serving
     path = site.directory / "redis" / "redis.conf"
     before = path.read_text()
     path.write_text(before + "# by hand\n")
@@ -69,9 +69,9 @@ def test_an_edited_file_is_noticed(site: Site, at_first: str) -> None:
 
 @pytest.mark.parametrize("handbook", ["backend", "database"])
 def test_a_bundle_of_a_real_site_holds_every_step_and_no_secret(
-    site: Site, at_first: str, tmp_path: Path, handbook: str
+    site: Site, serving: str, tmp_path: Path, handbook: str
 ) -> None:
-    assert at_first
+    assert serving
     bundle = tmp_path / "evidence.tar.gz"
     diagnosis = diagnosed(site, bundle, handbook)
     unseen = [one["name"] for one in diagnosis["findings"] if one["level"] == "unknown"]
@@ -99,8 +99,8 @@ def test_a_gpu_host_is_known_by_its_name_and_a_stranger_is_none(site: Site, tmp_
     assert site.psql("SELECT name FROM machines ORDER BY created_at LIMIT 1") == name
 
 
-def test_images_are_all_here_and_what_was_built_here_is_pinned_by_nothing(site: Site, at_first: str) -> None:
-    assert at_first
+def test_images_are_all_here_and_what_was_built_here_is_pinned_by_nothing(site: Site, serving: str) -> None:
+    assert serving
     images = site.do("images", "list", "--json").json["images"]
     assert {image["name"] for image in images} >= {
         "backend",
