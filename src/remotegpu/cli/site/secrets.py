@@ -88,9 +88,7 @@ def _show_planned(planned: "Planned", *, json_output: bool) -> int:
     print_line(
         f"files that change in secrets/: {', '.join(planned.secrets) or 'none; the host takes a new token'}"
     )
-    print_line(
-        f"programs that start anew, one slot after the other: {'yes' if planned.restarts else 'none'}"
-    )
+    print_line(f"programs that start anew, one slot after the other: {'yes' if planned.restarts else 'none'}")
     return 0
 
 
