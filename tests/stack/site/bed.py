@@ -29,7 +29,7 @@ STAND_IN_NGINX = "nginx:1.26.3"
 """What a stand-in really is: the bundle then leaves out what only newer ones know."""
 SUBNETS = IPv4Network("172.31.0.0/16")
 SETTINGS: Mapping[str, Mapping[str, object]] = {
-    "release": {"start_seconds": 45, "watch_seconds": 1, "drain_seconds": 2},
+    "release": {"start_seconds": 45, "watch_seconds": 2, "drain_seconds": 2},
     "network": {"requests_per_second": 2000},
 }
 PARENT = Path("/var/tmp")
